@@ -1,1 +1,4 @@
-//! VHD and VHDX.
+//! Microsoft's virtual hard disks: VHD ([`vhd`]) and VHDX ([`vhdx`]).
+
+pub mod vhd;
+pub mod vhdx;

@@ -1,0 +1,1 @@
+//! VHD, as the "Virtual Hard Disk Image Format Specification" 1.0 describes it.

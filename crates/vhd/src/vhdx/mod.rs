@@ -1,0 +1,1 @@
+//! VHDX, as \[MS-VHDX\] describes it.
