@@ -89,44 +89,58 @@ pub trait Differencing: ReadAt {
     fn own_extent_at(&self, offset: u64) -> Result<Extent, ReadError>;
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
+/// Lets what points to a disk serve as that disk.
+macro_rules! delegate {
+    ($pointer:ty) => {
+        impl<T: ReadAt + ?Sized> ReadAt for $pointer {
+            fn len(&self) -> u64 {
+                (**self).len()
+            }
 
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        (**self).read_at(buf, offset)
-    }
+            fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
+                (**self).read_at(buf, offset)
+            }
 
-    fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
-        (**self).extent_at(offset)
-    }
+            fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
+                (**self).extent_at(offset)
+            }
+        }
+
+        impl<T: WriteAt + ?Sized> WriteAt for $pointer {
+            fn write_at(&self, buf: &[u8], offset: u64) -> Result<(), WriteError> {
+                (**self).write_at(buf, offset)
+            }
+
+            fn write_zeros_at(&self, range: Range<u64>) -> Result<(), WriteError> {
+                (**self).write_zeros_at(range)
+            }
+
+            fn reserve(&self, range: Range<u64>) -> Result<(), WriteError> {
+                (**self).reserve(range)
+            }
+
+            fn copy_from_file(
+                &self,
+                source: &File,
+                source_offset: u64,
+                offset: u64,
+                length: u64,
+            ) -> Result<(), WriteError> {
+                (**self).copy_from_file(source, source_offset, offset, length)
+            }
+
+            fn flush(&self) -> Result<(), WriteError> {
+                (**self).flush()
+            }
+        }
+
+        impl<T: Resize + ?Sized> Resize for $pointer {
+            fn set_len(&self, len: u64) -> Result<(), WriteError> {
+                (**self).set_len(len)
+            }
+        }
+    };
 }
 
-impl<T: WriteAt + ?Sized> WriteAt for Arc<T> {
-    fn write_at(&self, buf: &[u8], offset: u64) -> Result<(), WriteError> {
-        (**self).write_at(buf, offset)
-    }
-
-    fn write_zeros_at(&self, range: Range<u64>) -> Result<(), WriteError> {
-        (**self).write_zeros_at(range)
-    }
-
-    fn reserve(&self, range: Range<u64>) -> Result<(), WriteError> {
-        (**self).reserve(range)
-    }
-
-    fn copy_from_file(&self, source: &File, source_offset: u64, offset: u64, length: u64) -> Result<(), WriteError> {
-        (**self).copy_from_file(source, source_offset, offset, length)
-    }
-
-    fn flush(&self) -> Result<(), WriteError> {
-        (**self).flush()
-    }
-}
-
-impl<T: Resize + ?Sized> Resize for Arc<T> {
-    fn set_len(&self, len: u64) -> Result<(), WriteError> {
-        (**self).set_len(len)
-    }
-}
+delegate!(Arc<T>);
+delegate!(&T);
