@@ -12,6 +12,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// between the read and the write.
 const CHUNK: u64 = 1 << 20;
 
+/// What a copy's target holds before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyTarget {
+    /// Zeros everywhere: neither zeros nor holes are written.
+    Zero,
+    /// Anything: zeros and holes are written as zeros.
+    Used,
+    /// What the source's holes are to show, such as the parent's content under a child: zeros are written, holes are not.
+    Below,
+}
+
 /// How to copy.
 #[derive(Debug, Clone)]
 pub struct CopyOptions {
@@ -19,8 +30,8 @@ pub struct CopyOptions {
     pub threads: usize,
     /// Data is looked at in pieces of this many bytes, a power of two up to 1 MiB; those that are zero are not written.
     pub granule: u64,
-    /// Whether the target reads as zeros already, so that zeros need not be written to it.
-    pub target_is_zero: bool,
+    /// What the target holds before.
+    pub target: CopyTarget,
 }
 
 impl Default for CopyOptions {
@@ -30,7 +41,7 @@ impl Default for CopyOptions {
         Self {
             threads,
             granule: 4096,
-            target_is_zero: true,
+            target: CopyTarget::Zero,
         }
     }
 }
@@ -83,7 +94,7 @@ pub fn copy(
         source,
         target,
         granule,
-        target_is_zero: options.target_is_zero,
+        target_kind: options.target,
         progress,
         queue: Mutex::new(Queue {
             extents: Extents::all(source),
@@ -112,7 +123,7 @@ struct Pass<'a> {
     source: &'a dyn ReadAt,
     target: &'a dyn WriteAt,
     granule: u64,
-    target_is_zero: bool,
+    target_kind: CopyTarget,
     progress: &'a dyn Progress,
     queue: Mutex<Queue<'a>>,
     turn: Mutex<Turn>,
@@ -164,11 +175,26 @@ impl Pass<'_> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the target already shows what an extent of this kind must show.
+    fn is_left(&self, kind: ExtentKind) -> bool {
+        match self.target_kind {
+            CopyTarget::Zero => true,
+            CopyTarget::Used => false,
+            CopyTarget::Below => kind == ExtentKind::Hole,
+        }
+    }
+
     /// The next piece of work. Its ends lie on granules, so that a granule is looked at as a whole.
     fn next_chunk(&self) -> Result<Option<Chunk>, ReadError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = &mut *queue;
         let size = self.source.len();
+        // Below the holes is something that must not be covered, so there extents are cut exactly.
+        let unit = if self.target_kind == CopyTarget::Below {
+            1
+        } else {
+            self.granule
+        };
         loop {
             let extent = match queue.current {
                 Some(extent) if extent.end() > queue.position => extent,
@@ -184,10 +210,10 @@ impl Pass<'_> {
             let start;
             let end;
             if is_data {
-                start = (extent.start & !(self.granule - 1)).max(queue.position);
+                start = (extent.start & !(unit - 1)).max(queue.position);
                 end = extent
                     .end()
-                    .next_multiple_of(self.granule)
+                    .next_multiple_of(unit)
                     .min((start / CHUNK + 1) * CHUNK)
                     .min(size);
             } else {
@@ -196,9 +222,9 @@ impl Pass<'_> {
                 end = if extent.end() == size {
                     size
                 } else {
-                    extent.end() & !(self.granule - 1)
+                    extent.end() & !(unit - 1)
                 };
-                if self.target_is_zero || end <= start {
+                if self.is_left(extent.kind) || end <= start {
                     queue.position = end.max(queue.position);
                     queue.current = None;
                     continue;
@@ -243,14 +269,14 @@ impl Pass<'_> {
         let mut written = 0;
         let mut zero_start = chunk.range.start;
         for run in &runs {
-            if !self.target_is_zero && zero_start < at(run.start) {
+            if self.target_kind != CopyTarget::Zero && zero_start < at(run.start) {
                 self.target.write_zeros_at(zero_start..at(run.start))?;
             }
             self.target.write_at(&buffer[run.clone()], at(run.start))?;
             written += run.len() as u64;
             zero_start = at(run.end);
         }
-        if !self.target_is_zero && zero_start < chunk.range.end {
+        if self.target_kind != CopyTarget::Zero && zero_start < chunk.range.end {
             self.target.write_zeros_at(zero_start..chunk.range.end)?;
         }
         let read = if chunk.is_data { length } else { 0 };
@@ -275,7 +301,7 @@ mod tests {
             writes in prop::collection::vec((0_u64..(3 << 20), 1_usize..70_000, any::<u8>()), 0..12),
             threads in 1_usize..4,
             granule in prop::sample::select(vec![512_u64, 4096, 65536]),
-            target_is_zero in any::<bool>(),
+            target_kind in prop::sample::select(vec![CopyTarget::Zero, CopyTarget::Used]),
         ) {
             let source = MemoryDisk::new(length);
             for (offset, count, value) in writes {
@@ -284,12 +310,63 @@ mod tests {
                 source.write_at(&vec![value; count], offset).unwrap();
             }
             let target = MemoryDisk::new(length);
-            if !target_is_zero {
+            if target_kind == CopyTarget::Used {
                 target.write_at(&vec![0xAA; length as usize], 0).unwrap();
             }
-            copy(&source, &target, &CopyOptions { threads, granule, target_is_zero }, &Quiet).unwrap();
+            copy(&source, &target, &CopyOptions { threads, granule, target: target_kind }, &Quiet).unwrap();
             prop_assert!(source.to_vec() == target.to_vec());
         }
+    }
+
+    /// A disk with three kinds of extents whose ends lie on no granule.
+    struct Mixed;
+
+    impl ReadAt for Mixed {
+        fn len(&self) -> u64 {
+            40_000
+        }
+
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
+            for (byte, position) in buf.iter_mut().zip(offset..) {
+                *byte = u8::from((512..5632).contains(&position));
+            }
+            Ok(())
+        }
+
+        fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
+            let (end, kind) = match offset {
+                0..512 => (512, ExtentKind::Hole),
+                512..5632 => (5632, ExtentKind::Data),
+                5632..9216 => (9216, ExtentKind::Hole),
+                9216..20_000 => (20_000, ExtentKind::Zero),
+                _ => (40_000, ExtentKind::Hole),
+            };
+            Ok(Extent {
+                start: offset,
+                length: end - offset,
+                kind,
+            })
+        }
+    }
+
+    #[test]
+    fn holes_leave_what_is_below_them() {
+        let target = MemoryDisk::new(40_000);
+        target.write_at(&vec![0xAA; 40_000], 0).unwrap();
+        copy(
+            &Mixed,
+            &target,
+            &CopyOptions {
+                target: CopyTarget::Below,
+                ..CopyOptions::default()
+            },
+            &Quiet,
+        )
+        .unwrap();
+        let mut expected = vec![0xAA; 40_000];
+        expected[512..5632].fill(1);
+        expected[9216..20_000].fill(0);
+        assert!(target.to_vec() == expected);
     }
 
     #[test]

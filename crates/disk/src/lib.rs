@@ -48,7 +48,7 @@ pub mod testing;
 mod zeros;
 
 pub use access::{Differencing, ReadAt, Resize, WriteAt};
-pub use copy::{CopyError, CopyOptions, CopyOutcome, copy};
+pub use copy::{CopyError, CopyOptions, CopyOutcome, CopyTarget, copy};
 pub use durable::DurableFile;
 pub use error::{Damage, ReadError, WriteError};
 pub use extent::{Extent, ExtentKind, Extents};
