@@ -42,13 +42,9 @@ pub trait WriteAt: ReadAt {
 
     /// Makes `range` read as zeros, without storing them where the disk can express that.
     fn write_zeros_at(&self, range: Range<u64>) -> Result<(), WriteError> {
-        WriteError::check_range(range.start, range.end.saturating_sub(range.start), self.len())?;
-        let zeros = vec![
-            0;
-            usize::try_from(range.end - range.start)
-                .unwrap_or(usize::MAX)
-                .min(1 << 20)
-        ];
+        let length = range.end.saturating_sub(range.start);
+        WriteError::check_range(range.start, length, self.len())?;
+        let zeros = vec![0; length.min(1 << 20) as usize];
         let mut offset = range.start;
         while offset < range.end {
             let length = (range.end - offset).min(zeros.len() as u64);

@@ -79,7 +79,7 @@ impl Content {
         std::iter::from_fn(move || {
             (position < end).then(|| {
                 let piece = position / PIECE;
-                let stop = end.min((piece + 1) * PIECE);
+                let stop = end.min((piece + 1).saturating_mul(PIECE));
                 let within = (position - piece * PIECE) as usize..(stop - piece * PIECE) as usize;
                 let buffer = (position - offset) as usize..(stop - offset) as usize;
                 position = stop;
@@ -108,6 +108,9 @@ impl Content {
     }
 
     fn zero(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
         let whole = range.start.div_ceil(PIECE)..range.end / PIECE;
         if whole.start >= whole.end {
             let touched: Vec<u64> = self
@@ -117,7 +120,7 @@ impl Content {
                 .collect();
             for piece in touched {
                 let start = range.start.max(piece * PIECE) - piece * PIECE;
-                let end = range.end.min((piece + 1) * PIECE) - piece * PIECE;
+                let end = range.end.min((piece + 1).saturating_mul(PIECE)) - piece * PIECE;
                 if let (Some(bytes), true) = (self.pieces.get_mut(&piece), start < end) {
                     bytes[start as usize..end as usize].fill(0);
                 }
@@ -148,7 +151,7 @@ impl ReadAt for MemoryDisk {
         ReadError::check_range(offset, 1, content.length)?;
         let piece = offset / PIECE;
         let (kind, end) = if content.pieces.contains_key(&piece) {
-            (ExtentKind::Data, (piece + 1) * PIECE)
+            (ExtentKind::Data, (piece + 1).saturating_mul(PIECE))
         } else {
             let next = content
                 .pieces
