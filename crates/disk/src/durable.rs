@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempPath;
 
+/// Bytes of the target's name that its temporary file's name repeats at most: file systems allow 255 in all.
+const LONGEST_PREFIX: usize = 200;
+
 /// A file that is written beside its target and takes the target's place when it is complete and on stable storage.
 ///
 /// Dropped before [`commit`](Self::commit), it leaves nothing behind.
@@ -18,7 +21,8 @@ pub struct DurableFile {
 }
 
 impl DurableFile {
-    /// Begins an empty file that will become `target`. A symbolic link there is followed, so that it stays one.
+    /// Begins an empty file that will become `target`. A symbolic link there is followed, so that it stays one; a file
+    /// there hands its permissions on; a folder or a device there is refused, as it must not be replaced by a file.
     pub fn create(target: &Path) -> io::Result<Self> {
         let target = if target.is_symlink() {
             target.canonicalize()?
@@ -28,14 +32,29 @@ impl DurableFile {
         let name = target
             .file_name()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the output's path names no file"))?;
+        let replaced = match target.metadata() {
+            Ok(metadata) if metadata.is_file() => Some(metadata.permissions()),
+            Ok(_) => {
+                let reason = "the output's path names something that is no file";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
         let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
+        if name.len() <= LONGEST_PREFIX {
+            prefix.push(name);
+            prefix.push(".");
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".partial");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let (file, temporary) = builder.tempfile_in(folder_of(&target))?.into_parts();
+        #[cfg(unix)]
+        if let Some(permissions) = replaced {
+            file.set_permissions(permissions)?;
+        }
         Ok(Self {
             disk: Arc::new(RawFile::from_file(file)?),
             temporary,

@@ -30,8 +30,11 @@ impl RawFile {
         Self::from_file(OpenOptions::new().read(true).write(true).open(path)?)
     }
 
-    /// Takes an open file as it is.
+    /// Takes an open file as it is; a folder is refused.
     pub fn from_file(mut file: File) -> io::Result<Self> {
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         // A block device has no length in its metadata; its end is found by seeking.
         let length = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
         Ok(Self {
@@ -46,12 +49,13 @@ impl RawFile {
     }
 
     /// Bytes that the host has allocated for the file, fewer than its size where there are holes; `None` where the host
-    /// does not tell.
+    /// does not tell, as for a block device.
     pub fn allocated(&self) -> Option<u64> {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            self.file.metadata().ok().map(|metadata| metadata.blocks() * 512)
+            let metadata = self.file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Some(metadata.blocks() * 512)
         }
         #[cfg(not(unix))]
         None
