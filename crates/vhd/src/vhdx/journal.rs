@@ -23,6 +23,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// Entries of one log are fewer than two to this power.
+const SEQUENCE_SHIFT: u32 = 20;
+
 /// New contents of sectors by their places in the file.
 pub(super) type Sectors = BTreeMap<u64, Sector>;
 
@@ -164,7 +167,13 @@ impl Journal {
         } else {
             self.header.log_guid.0
         };
-        let sequence_number = self.sequence_number + 1;
+        let sequence_number = if begins {
+            // The header's number only grows, so that what is left of older logs never continues this one, even where
+            // GUIDs are made to repeat.
+            (self.header.sequence_number << SEQUENCE_SHIFT) | 1
+        } else {
+            self.sequence_number + 1
+        };
         let entry = self.entry(sectors, guid, sequence_number, length);
         self.file.write_at(&entry, self.log.start + self.position)?;
         if begins {
