@@ -160,6 +160,12 @@ impl VhdBuilder {
         }
     }
 
+    /// Makes it a disk of its own, the opposite of [`parent`](Self::parent).
+    #[must_use]
+    pub fn without_parent(self) -> Self {
+        Self { parent: None, ..self }
+    }
+
     /// Bytes of the disk, as they will be.
     pub fn size(&self) -> u64 {
         self.size

@@ -107,6 +107,16 @@ impl VhdxBuilder {
         }
     }
 
+    /// Makes it a dynamic file of its own, the opposite of [`parent`](Self::parent).
+    #[must_use]
+    pub fn without_parent(self) -> Self {
+        Self {
+            subformat: VhdxSubformat::Dynamic,
+            parent: None,
+            ..self
+        }
+    }
+
     /// Bytes of a payload block: a power of two from 1 MiB to 256 MiB.
     ///
     /// Unless set, see [`default_block_size`](Self::default_block_size).

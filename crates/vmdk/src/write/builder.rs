@@ -217,6 +217,13 @@ impl VmdkBuilder {
         self
     }
 
+    /// Makes it an image of its own, the opposite of [`parent`](Self::parent).
+    #[must_use]
+    pub fn without_parent(mut self) -> Self {
+        self.parent = None;
+        self
+    }
+
     /// Bytes of a grain: a power of two from 4 KiB to 1 MiB, 64 KiB unless told.
     #[must_use]
     pub fn grain_size(mut self, bytes: u64) -> Self {
