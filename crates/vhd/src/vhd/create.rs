@@ -318,14 +318,14 @@ pub(super) fn lay_out_locators(
 ) -> Result<([ParentLocatorEntry; LOCATOR_ENTRIES], Vec<u8>), WriteError> {
     let mut entries = [ParentLocatorEntry::default(); LOCATOR_ENTRIES];
     let mut data = Vec::new();
-    for (entry, (platform_code, bytes)) in entries.iter_mut().zip(parent.locators()?) {
+    for (entry, locator) in entries.iter_mut().zip(parent.locators()?) {
         let start = data.len();
-        data.extend(&bytes);
+        data.extend(&locator.data);
         data.resize(data.len().next_multiple_of(SECTOR as usize), 0);
         *entry = ParentLocatorEntry {
-            platform_code,
+            platform_code: locator.platform_code,
             platform_data_space: (data.len() - start) as u32,
-            platform_data_length: bytes.len() as u32,
+            platform_data_length: locator.data.len() as u32,
             reserved: 0,
             platform_data_offset: offset + start as u64,
         };

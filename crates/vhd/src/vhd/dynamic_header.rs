@@ -9,7 +9,7 @@ pub(super) const HEADER_SIZE: u64 = 1024;
 /// The header's first bytes.
 pub(super) const COOKIE: &[u8; 8] = b"cxsparse";
 /// Offset of the checksum within the header.
-const CHECKSUM_OFFSET: usize = 36;
+pub(super) const CHECKSUM_OFFSET: usize = 36;
 /// Parent locator entries in a header.
 pub(super) const LOCATOR_ENTRIES: usize = 8;
 

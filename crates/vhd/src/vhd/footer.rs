@@ -60,7 +60,7 @@ pub(super) struct Footer {
     pub cookie: [u8; 8],
     /// Offset 8: bit 1 is always set, bit 0 marks a temporary disk.
     pub features: u32,
-    /// Offset 12: 0x0001_0000.
+    /// Offset 12: `0x0001_0000`.
     pub file_format_version: u32,
     /// Offset 16: where the dynamic disk header stands, in bytes; all ones for fixed disks.
     pub data_offset: u64,

@@ -1,7 +1,7 @@
-//! Finding the two copies of the footer and choosing between them.
+//! Finding the two copies of the footer, choosing between them, and writing the one at the end.
 
 use super::footer::{COOKIE, DiskType, FOOTER_SIZE, Footer};
-use cv_disk::{ExtentKind, ReadAt, ReadError};
+use cv_disk::{ExtentKind, ReadAt, ReadError, Resize, WriteError};
 
 /// Which copy of the footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,7 +140,7 @@ fn before_trailing_hole(file: &dyn ReadAt) -> Result<Option<FooterCopy>, ReadErr
         let footer = Footer::parse(&sector).filter(|footer| {
             footer.has_good_checksum()
                 && footer.disk_type() == Some(DiskType::Fixed)
-                && footer.current_size.next_multiple_of(FOOTER_SIZE) == offset
+                && footer.current_size.checked_next_multiple_of(FOOTER_SIZE) == Some(offset)
         });
         return Ok(footer.map(|footer| FooterCopy {
             footer,
@@ -149,4 +149,17 @@ fn before_trailing_hole(file: &dyn ReadAt) -> Result<Option<FooterCopy>, ReadErr
         }));
     }
     Ok(None)
+}
+
+/// Makes the file end with the footer at `offset`.
+pub(super) fn put_footer(file: &dyn Resize, footer: &[u8], offset: u64) -> Result<(), WriteError> {
+    let size = offset + footer.len() as u64;
+    if file.len() < size {
+        file.set_len(size)?;
+    }
+    file.write_at(footer, offset)?;
+    if file.len() > size {
+        file.set_len(size)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::footer::{DiskType, FOOTER_SIZE, FORMAT_VERSION, Footer};
 use super::footer_copies::{FooterCopies, FooterPlace};
 use super::parent::ParentReference;
 use cv_disk::{Damage, PagedTable, ReadAt, ReadError};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// Bytes of a sector. The specification knows no other size.
@@ -74,11 +75,11 @@ impl Layout {
             DiskType::Dynamic | DiskType::Differencing => Some(BlockLayout::read(file, &footer, disk_type)?),
         };
         Ok(Self {
+            copies,
             footer,
             footer_place,
             disk_type,
             blocks,
-            copies,
         })
     }
 }
@@ -208,13 +209,13 @@ pub(super) fn check_block_size(header: &DynamicHeader, header_offset: u64) -> Re
     ))
 }
 
-/// Calls `visit` with the number and the value of every allocated entry of the BAT at `table_offset`, in bounded memory.
-/// Entries beyond the end of the file are left out.
+/// Calls `visit` with the number and the value of every allocated entry of the BAT at `table_offset`, in bounded memory,
+/// until it breaks. Entries beyond the end of the file are left out.
 pub(super) fn visit_table(
     file: &dyn ReadAt,
     table_offset: u64,
-    entries: std::ops::Range<u64>,
-    mut visit: impl FnMut(u64, u32),
+    entries: Range<u64>,
+    mut visit: impl FnMut(u64, u32) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     let mut buffer = vec![0; 64 << 10];
     let mut index = entries.start;
@@ -230,8 +231,8 @@ pub(super) fn visit_table(
         file.read_at(page, offset)?;
         for entry in page.chunks_exact(4) {
             let sector = u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]);
-            if sector != UNALLOCATED {
-                visit(index, sector);
+            if sector != UNALLOCATED && visit(index, sector).is_break() {
+                return Ok(());
             }
             index += 1;
         }

@@ -1,5 +1,6 @@
 //! VHD, as the "Virtual Hard Disk Image Format Specification" 1.0 describes it.
 
+mod check;
 mod create;
 mod dynamic_header;
 mod error;
@@ -11,9 +12,13 @@ mod layout;
 mod occupancy;
 mod parent;
 mod read;
+mod relink;
+mod repair;
+mod resize;
 mod sector_bitmap;
 mod write;
 
+pub use check::check;
 pub use create::VhdBuilder;
 pub use error::OpenError;
 pub use footer::DiskType;
@@ -22,4 +27,5 @@ pub use geometry::Geometry;
 pub use info::{BlockInfo, VhdInfo};
 pub use parent::{ParentPath, ParentReference, PathKind};
 pub use read::Vhd;
+pub use repair::repair;
 pub use write::VhdWriter;

@@ -5,9 +5,9 @@ use super::footer::FOOTER_SIZE;
 use super::footer_copies::FooterCopies;
 use super::layout::{SECTOR, bitmap_size, table_end, visit_table};
 use cv_disk::{Damage, Fault, ReadAt, ReadError, Severity};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-/// First bytes of the header of XenServer's batmap, which follows the BAT and says which blocks are full.
+/// First bytes of the header of the batmap of `XenServer`, which follows the BAT and says which blocks are full.
 const BATMAP_COOKIE: &[u8; 8] = b"tdbatmap";
 
 /// What is in use in a file.
@@ -55,8 +55,13 @@ impl Occupancy {
                             start,
                         ),
                     ));
-                } else if (blocks.len() as u64) < most {
+                } else {
                     blocks.push((sector, index as u32));
+                }
+                if (blocks.len() as u64) < most {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
                 }
             },
         )?;
@@ -165,8 +170,10 @@ fn metadata(
     let mut metadata = vec![
         ("footer copy", 0..FOOTER_SIZE),
         ("dynamic disk header", header_offset..header_offset + HEADER_SIZE),
-        ("BAT", header.table_offset..table_end.min(size)),
     ];
+    if header.table_offset < table_end.min(size) {
+        metadata.push(("BAT", header.table_offset..table_end.min(size)));
+    }
     for entry in header.parent_locator_entries.iter().filter(|entry| entry.is_used()) {
         let start = entry.platform_data_offset;
         let end = start.saturating_add(entry.space()).min(size);

@@ -162,8 +162,8 @@ impl ParentReference {
         Ok(parent)
     }
 
-    /// The bytes of each path that gets a locator, with its platform code.
-    pub(super) fn locators(&self) -> Result<Vec<([u8; 4], Vec<u8>)>, WriteError> {
+    /// The bytes of each path that gets a locator.
+    pub(super) fn locators(&self) -> Result<Vec<Locator>, WriteError> {
         let mut locators = Vec::new();
         for ParentPath { kind, path } in &self.paths {
             let Some(code) = kind.platform_code() else { continue };
@@ -179,7 +179,10 @@ impl ParentReference {
                     bytes.len()
                 )));
             }
-            locators.push((code, bytes));
+            locators.push(Locator {
+                platform_code: code,
+                data: bytes,
+            });
         }
         if locators.len() > LOCATOR_ENTRIES {
             return Err(WriteError::Limit(format!(
@@ -218,6 +221,12 @@ impl ParentReference {
         }
         field
     }
+}
+
+/// A path as a locator stores it.
+pub(super) struct Locator {
+    pub platform_code: [u8; 4],
+    pub data: Vec<u8>,
 }
 
 /// Reads the path of a locator; `None` where it is no path or lies outside the file.

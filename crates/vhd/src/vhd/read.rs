@@ -1,12 +1,12 @@
 //! Reading a disk.
 
 use super::error::OpenError;
-use super::footer::{COOKIE, DiskType};
+use super::footer::{COOKIE, DiskType, Footer};
 use super::footer_copies::FooterCopies;
 use super::layout::{BlockLayout, Layout, SECTOR};
 use super::parent::ParentReference;
 use super::sector_bitmap::{BitmapCache, SectorBitmap, sectors_of};
-use cv_disk::{Damage, Differencing, Extent, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Damage, Differencing, Extent, ExtentKind, PagedTable, ReadAt, ReadError};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const BLOCKS_AN_EXTENT: u64 = 1 << 16;
 ///
 /// Its size is the footer's current size, never that of the geometry. What an allocated block's sector bitmap does not
 /// claim is the parent's in a differencing disk and reads as zeros in a dynamic one: there the specification says that
-/// such sectors were never written, and files on block devices (XenServer's) hold stale bytes below them.
+/// such sectors were never written, and files on block devices (those of `XenServer`) hold stale bytes below them.
 pub struct Vhd {
     file: Arc<dyn ReadAt>,
     layout: Layout,
@@ -104,6 +104,16 @@ impl Vhd {
 
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Goes by `footer` from now on, which is not in the file yet.
+    pub(super) fn set_footer(&mut self, footer: Footer) -> Result<(), ReadError> {
+        if let Some(blocks) = &mut self.layout.blocks {
+            let count = footer.current_size.div_ceil(blocks.block_size);
+            blocks.table = PagedTable::new(self.file.clone(), blocks.header.table_offset, count)?;
+        }
+        self.layout.footer = footer;
+        Ok(())
     }
 
     pub(super) fn bitmaps(&self) -> &BitmapCache {

@@ -2,7 +2,7 @@
 
 use super::error::OpenError;
 use super::footer::FOOTER_SIZE;
-use super::footer_copies::{FooterPlace, FooterState};
+use super::footer_copies::{FooterPlace, FooterState, put_footer};
 use super::info::VhdInfo;
 use super::layout::{BlockLayout, SECTOR, UNALLOCATED};
 use super::occupancy::Occupancy;
@@ -64,6 +64,13 @@ pub(super) struct Room {
     in_place: bool,
     /// Whether the footer at the end has to be written when all is done.
     pub footer_is_due: bool,
+}
+
+impl Room {
+    /// Forgets the places of blocks that were announced and not written.
+    pub fn forget_reservations(&mut self) {
+        self.pending.clear();
+    }
 }
 
 /// What a write stores.
@@ -200,20 +207,17 @@ impl VhdWriter {
 
     /// Writes the footer behind the last block, if it is due, and cuts off the rest.
     pub(super) fn write_footer_at_end(&self, room: &mut Room) -> Result<(), WriteError> {
-        if !room.footer_is_due {
-            return Ok(());
+        if room.footer_is_due {
+            self.write_footer_at(room.end)?;
+            room.prepared = 0;
+            room.footer_is_due = false;
         }
-        let size = room.end + FOOTER_SIZE;
-        if self.file.len() < size {
-            self.file.set_len(size)?;
-        }
-        self.file.write_at(&self.vhd.layout().footer.to_bytes(), room.end)?;
-        if self.file.len() > size {
-            self.file.set_len(size)?;
-        }
-        room.prepared = 0;
-        room.footer_is_due = false;
         Ok(())
+    }
+
+    /// Makes the file end with the footer at `end`.
+    pub(super) fn write_footer_at(&self, end: u64) -> Result<(), WriteError> {
+        put_footer(&*self.file, &self.vhd.layout().footer.to_bytes(), end)
     }
 
     pub(super) fn room(&self) -> MutexGuard<'_, Room> {
@@ -260,9 +264,9 @@ impl VhdWriter {
     /// Makes the file read as zeros from the end of what is in use to `prepared`, with the footer behind.
     pub(super) fn prepare(&self, room: &mut Room, prepared: u64) -> Result<(), WriteError> {
         room.footer_is_due = true;
+        // Cutting first takes away the old footer and whatever a kill has left there.
+        self.file.set_len(room.end)?;
         if room.in_place {
-            // Cutting first takes away the old footer and whatever a kill has left there.
-            self.file.set_len(room.end)?;
             self.file.set_len(prepared + FOOTER_SIZE)?;
             self.file.write_at(&self.vhd.layout().footer.to_bytes(), prepared)?;
             self.file.flush()?;
@@ -402,7 +406,7 @@ impl VhdWriter {
     }
 
     /// Zeroes what does not read as zeros already.
-    fn write_zeros(&self, blocks: &BlockLayout, range: Range<u64>) -> Result<(), WriteError> {
+    pub(super) fn write_zeros(&self, blocks: &BlockLayout, range: Range<u64>) -> Result<(), WriteError> {
         // Without the parent at hand, whatever it may hold must be hidden.
         let parent_is_unknown = self.vhd.is_differencing() && self.vhd.parent().is_none();
         let mut position = range.start;

@@ -2,4 +2,5 @@
 
 mod corpus;
 mod interop;
+mod model;
 mod tools;
