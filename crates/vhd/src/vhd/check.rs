@@ -3,7 +3,7 @@
 use super::dynamic_header::DynamicHeader;
 use super::footer::{DiskType, FOOTER_SIZE, FORMAT_VERSION, Footer, is_sized_by_current_size};
 use super::footer_copies::{FooterCopies, FooterCopy, FooterPlace};
-use super::layout::{SECTOR, bitmap_size, check_block_size, read_header, table_end};
+use super::layout::{SECTOR, bitmap_size, check_block_size, read_header};
 use super::occupancy::Occupancy;
 use super::parent::{ParentReference, PathKind};
 use super::sector_bitmap::SectorBitmap;
@@ -77,7 +77,7 @@ impl Check<'_> {
             self.fixed(chosen);
             return Ok(());
         }
-        let structure = self.blocks(&copies, &chosen.footer, disk_type)?;
+        let structure = self.blocks(&copies, chosen, disk_type)?;
         self.copies(&copies, place, chosen, structure);
         Ok(())
     }
@@ -154,8 +154,9 @@ impl Check<'_> {
                 ),
             );
         }
-        self.checksum(footer, Severity::Warning, size == footer.offset);
-        self.length(footer);
+        let is_certain = footer.footer.has_good_checksum() || size == footer.offset;
+        self.checksum(footer, Severity::Warning, is_certain);
+        self.length(footer, is_certain);
     }
 
     /// The faults of both copies. `structure` is what else was found: whether all is where the footer says, and where
@@ -182,7 +183,7 @@ impl Check<'_> {
                 Severity::Note
             };
             self.checksum(copy, severity, is_certain);
-            self.length(copy);
+            self.length(copy, is_certain);
             let mut same = copy.footer.clone();
             same.checksum = chosen.footer.checksum;
             if copy.length < FOOTER_SIZE {
@@ -233,17 +234,18 @@ impl Check<'_> {
         });
     }
 
-    fn length(&mut self, copy: &FooterCopy) {
+    fn length(&mut self, copy: &FooterCopy, is_repairable: bool) {
         if copy.length < FOOTER_SIZE {
-            self.add_repairable(
-                Severity::Note,
-                Damage::new(
-                    "footer",
-                    copy.offset,
-                    "512 bytes",
-                    format!("{}, as old versions of Virtual PC wrote it", copy.length),
-                ),
+            let damage = Damage::new(
+                "footer",
+                copy.offset,
+                "512 bytes",
+                format!("{}, as old versions of Virtual PC wrote it", copy.length),
             );
+            self.faults.push(Fault {
+                repairable: is_repairable,
+                ..Fault::new(Severity::Note, damage)
+            });
         }
     }
 
@@ -252,11 +254,12 @@ impl Check<'_> {
     fn blocks(
         &mut self,
         copies: &FooterCopies,
-        footer: &Footer,
+        chosen: &FooterCopy,
         disk_type: DiskType,
     ) -> Result<Option<u64>, ReadError> {
+        let footer = &chosen.footer;
         let header_offset = footer.data_offset;
-        let header = read_header(self.file, header_offset);
+        let header = read_header(self.file, header_offset, chosen.offset);
         let Some(header) = self.add_error(header)? else {
             return Ok(None);
         };
@@ -274,21 +277,6 @@ impl Check<'_> {
                     header_offset + 28,
                     format!("at least {count}"),
                     header.max_table_entries.to_string(),
-                ),
-            );
-        }
-        if table_end(&header) > self.file.len().next_multiple_of(SECTOR) {
-            self.add(
-                Severity::Error,
-                Damage::new(
-                    "BAT",
-                    header.table_offset,
-                    format!(
-                        "{} entries before the end at {:#x}",
-                        header.max_table_entries,
-                        self.file.len()
-                    ),
-                    format!("an end at {:#x}", table_end(&header)),
                 ),
             );
         }

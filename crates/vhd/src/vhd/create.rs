@@ -40,7 +40,6 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct VhdBuilder {
     size: u64,
-    original_size: u64,
     is_fixed: bool,
     for_azure: bool,
     block_size: u32,
@@ -59,7 +58,6 @@ impl VhdBuilder {
     pub fn new(size: u64) -> Self {
         Self {
             size,
-            original_size: size,
             is_fixed: false,
             for_azure: false,
             block_size: 2 << 20,
@@ -82,7 +80,6 @@ impl VhdBuilder {
         let creator = Some(footer.creator_application).filter(|creator| is_sized_by_current_size(*creator));
         let new = Self::new(disk.len());
         Self {
-            original_size: footer.original_size,
             is_fixed: disk.disk_type() == DiskType::Fixed,
             block_size: disk
                 .layout()
@@ -113,7 +110,6 @@ impl VhdBuilder {
         let size = self.size.div_ceil(MIB).saturating_mul(MIB);
         Self {
             size,
-            original_size: size,
             is_fixed: true,
             for_azure: true,
             ..self
@@ -236,7 +232,7 @@ impl VhdBuilder {
             creator_application: self.creator_application,
             creator_version: self.creator_version,
             creator_host_os: self.creator_host_os,
-            original_size: self.original_size,
+            original_size: self.size,
             current_size: self.size,
             disk_geometry: Geometry::of_size(self.size),
             disk_type: disk_type.field(),

@@ -131,10 +131,12 @@ impl Footer {
 
     /// The same footer for a disk of `size` bytes.
     ///
-    /// A creator whose readers go by the geometry gives way to "win ": the geometry of most sizes is not exact.
+    /// The original size follows, which is for information alone, but by which libvhdi goes. A creator whose readers go
+    /// by the geometry gives way to "win ": the geometry of most sizes is not exact.
     #[must_use]
     pub fn resized(&self, size: u64) -> Self {
         let mut footer = self.clone();
+        footer.original_size = size;
         footer.current_size = size;
         footer.disk_geometry = Geometry::of_size(size);
         if !is_sized_by_current_size(footer.creator_application) {

@@ -55,7 +55,7 @@ impl FooterCopies {
             }
         }
         if head.is_none() && tail.is_none() {
-            tail = before_trailing_hole(file)?;
+            tail = before_trailing_zeros(file)?;
         }
         Ok(Self { head, tail })
     }
@@ -103,52 +103,61 @@ fn read_footer(file: &dyn ReadAt, offset: u64, length: u64) -> Result<Option<Foo
     Ok(Footer::parse(&bytes).map(|footer| FooterCopy { footer, offset, length }))
 }
 
-/// The footer of a fixed disk that stands before a hole at the file's end: what a kill leaves when the file has been
+/// The footer of a fixed disk that stands before zeros at the file's end: what a kill leaves when the file has been
 /// extended and the new footer is not yet there.
 ///
 /// The footer must be good and stand right behind the disk that it describes, so no content is mistaken for it.
-fn before_trailing_hole(file: &dyn ReadAt) -> Result<Option<FooterCopy>, ReadError> {
+fn before_trailing_zeros(file: &dyn ReadAt) -> Result<Option<FooterCopy>, ReadError> {
+    // Hosts know holes in units of up to 64 KiB, so the zeros may begin that much before the hole.
+    let end = trailing_hole(file)? / FOOTER_SIZE * FOOTER_SIZE;
+    let start = end.saturating_sub(64 << 10);
+    let mut bytes = vec![0; (end - start) as usize];
+    let Some(last) = bytes.len().checked_sub(FOOTER_SIZE as usize) else {
+        return Ok(None);
+    };
+    if end == file.len() {
+        // Most files do not end with zeros, and cost no more than this.
+        file.read_at(&mut bytes[last..], end - FOOTER_SIZE)?;
+        if !cv_disk::is_zero(&bytes[last..]) {
+            return Ok(None);
+        }
+    }
+    file.read_at(&mut bytes, start)?;
+    let mut sectors = bytes.chunks_exact(FOOTER_SIZE as usize).enumerate();
+    let Some((number, sector)) = sectors.rfind(|(_, sector)| !cv_disk::is_zero(sector)) else {
+        return Ok(None);
+    };
+    let offset = start + number as u64 * FOOTER_SIZE;
+    let footer = sector.try_into().ok().and_then(Footer::parse).filter(|footer| {
+        footer.has_good_checksum()
+            && footer.disk_type() == Some(DiskType::Fixed)
+            && footer.current_size.checked_next_multiple_of(FOOTER_SIZE) == Some(offset)
+    });
+    Ok(footer.map(|footer| FooterCopy {
+        footer,
+        offset,
+        length: FOOTER_SIZE,
+    }))
+}
+
+/// Where the hole at the end of `file` begins; its size where there is none.
+fn trailing_hole(file: &dyn ReadAt) -> Result<u64, ReadError> {
     let size = file.len();
-    let in_trailing_hole = |offset: u64| -> Result<bool, ReadError> {
+    let is_in_hole = |offset: u64| -> Result<bool, ReadError> {
         let extent = file.extent_at(offset)?;
         Ok(extent.kind != ExtentKind::Data && extent.end() == size)
     };
-    if size < FOOTER_SIZE || !in_trailing_hole(size - 1)? {
-        return Ok(None);
-    }
     // Every offset from the hole's start on lies in it, so its start can be found by halving.
-    let (mut before, mut within) = (0, size - 1);
+    let (mut before, mut within) = (0, size);
     while before < within {
         let middle = before + (within - before) / 2;
-        if in_trailing_hole(middle)? {
+        if is_in_hole(middle)? {
             within = middle;
         } else {
             before = middle + 1;
         }
     }
-    // Hosts tell holes apart in blocks of up to 64 KiB; the footer is the last sector before it that is not zero.
-    let end = within / FOOTER_SIZE * FOOTER_SIZE;
-    let mut sector = [0; FOOTER_SIZE as usize];
-    for back in 1..=128 {
-        let Some(offset) = end.checked_sub(back * FOOTER_SIZE) else {
-            return Ok(None);
-        };
-        file.read_at(&mut sector, offset)?;
-        if cv_disk::is_zero(&sector) {
-            continue;
-        }
-        let footer = Footer::parse(&sector).filter(|footer| {
-            footer.has_good_checksum()
-                && footer.disk_type() == Some(DiskType::Fixed)
-                && footer.current_size.checked_next_multiple_of(FOOTER_SIZE) == Some(offset)
-        });
-        return Ok(footer.map(|footer| FooterCopy {
-            footer,
-            offset,
-            length: FOOTER_SIZE,
-        }));
-    }
-    Ok(None)
+    Ok(within)
 }
 
 /// Makes the file end with the footer at `offset`.

@@ -3,7 +3,7 @@
 use super::dynamic_header::{DynamicHeader, HEADER_SIZE};
 use super::error::OpenError;
 use super::footer::{DiskType, FOOTER_SIZE, FORMAT_VERSION, Footer};
-use super::footer_copies::{FooterCopies, FooterPlace};
+use super::footer_copies::{FooterCopies, FooterCopy, FooterPlace};
 use super::parent::ParentReference;
 use cv_disk::{Damage, PagedTable, ReadAt, ReadError};
 use std::ops::{ControlFlow, Range};
@@ -72,7 +72,7 @@ impl Layout {
                 }
                 None
             }
-            DiskType::Dynamic | DiskType::Differencing => Some(BlockLayout::read(file, &footer, disk_type)?),
+            DiskType::Dynamic | DiskType::Differencing => Some(BlockLayout::read(file, chosen, disk_type)?),
         };
         Ok(Self {
             copies,
@@ -85,9 +85,14 @@ impl Layout {
 }
 
 impl BlockLayout {
-    fn read(file: &Arc<dyn ReadAt>, footer: &Footer, disk_type: DiskType) -> Result<Self, OpenError> {
+    fn read(file: &Arc<dyn ReadAt>, chosen: &FooterCopy, disk_type: DiskType) -> Result<Self, OpenError> {
+        let FooterCopy {
+            footer,
+            offset: footer_offset,
+            ..
+        } = chosen;
         let header_offset = footer.data_offset;
-        let header = read_header(&**file, header_offset)?;
+        let header = read_header(&**file, header_offset, *footer_offset)?;
         check_block_size(&header, header_offset)?;
         let block_size = u64::from(header.block_size);
         let count = footer.current_size.div_ceil(block_size);
@@ -162,13 +167,13 @@ pub(super) fn bitmap_size(block_size: u64) -> u64 {
     (block_size / SECTOR).div_ceil(8).next_multiple_of(SECTOR)
 }
 
-/// Reads the dynamic disk header at `offset`.
-pub(super) fn read_header(file: &dyn ReadAt, offset: u64) -> Result<DynamicHeader, ReadError> {
+/// Reads the dynamic disk header at `offset`, where the footer at `footer_offset` says that it is.
+pub(super) fn read_header(file: &dyn ReadAt, offset: u64, footer_offset: u64) -> Result<DynamicHeader, ReadError> {
     let fits = offset.checked_add(HEADER_SIZE).is_some_and(|end| end <= file.len());
     if !fits {
         return Err(Damage::new(
             "data offset of the footer",
-            16,
+            footer_offset + 16,
             format!("room for a dynamic disk header before the end at {:#x}", file.len()),
             format!("{offset:#x}"),
         )

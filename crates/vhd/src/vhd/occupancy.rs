@@ -36,6 +36,20 @@ impl Occupancy {
         let block_size = u64::from(header.block_size);
         let stored_size = bitmap_size(block_size) + block_size;
         let limit = copies.tail.as_ref().map_or(file.len(), |tail| tail.offset);
+        let table_end = header
+            .table_offset
+            .saturating_add(u64::from(header.max_table_entries) * 4);
+        if table_end > limit {
+            report(Fault::new(
+                Severity::Error,
+                Damage::new(
+                    "BAT",
+                    header.table_offset,
+                    format!("{} entries before {limit:#x}", header.max_table_entries),
+                    format!("an end at {table_end:#x}"),
+                ),
+            ));
+        }
         // More blocks than fit must overlap, which the first ones show; an attacker's BAT is not kept beyond that.
         let most = limit / stored_size + 2;
         let mut blocks: Vec<(u32, u32)> = Vec::new();

@@ -12,7 +12,7 @@ impl VhdWriter {
     ///
     /// The content is not touched: that the new parent holds what the old one held is for the caller to see to. The paths
     /// are stored anew at the end of the file and the header points to them in one write, so a kill leaves either parent
-    /// noted, never a mixture. A parent attached to the writer stays attached.
+    /// noted. A parent attached to the writer stays attached.
     pub fn relink(&mut self, parent: &ParentReference) -> Result<(), WriteError> {
         let Some(blocks) = self
             .vhd

@@ -235,3 +235,69 @@ fn libvhdi_knows_the_parent_of_our_differencing_disks() {
         assert!(content == expected, "libvhdi reads the chain differently");
     }
 }
+
+#[test]
+fn resized_and_relinked_disks_are_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    // 512 bytes of BAT hold 128 entries: the larger sizes need a BAT that has moved.
+    for (number, builder) in [
+        VhdBuilder::new(8 << 20).block_size(64 << 10),
+        VhdBuilder::new(8 << 20),
+        VhdBuilder::new(8 << 20).fixed(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("{number}.vhd"));
+        let raw = path.with_extension("raw");
+        write(&builder.identity(Uuid::from_u128(1)), &sample(8 << 20), &path);
+        let mut expected = std::fs::read(&raw).unwrap();
+        for size in [(11 << 20) + 512, 33 << 20, (3 << 20) + 7 * 512, 9 << 20] {
+            let mut disk = VhdWriter::open(Arc::new(RawFile::open_writable(&path).unwrap())).unwrap();
+            disk.resize(size).unwrap();
+            disk.write_at(&vec![7; 70_000], size - 70_000).unwrap();
+            disk.finish().unwrap();
+            expected.resize(size as usize, 0);
+            expected[size as usize - 70_000..].fill(7);
+            std::fs::write(&raw, &expected).unwrap();
+            accepted(&path);
+        }
+    }
+
+    let parent: Arc<dyn ReadAt> = Arc::new(sample(4 << 20));
+    let path = folder.path().join("child.vhd");
+    let mut child = VhdBuilder::new(4 << 20)
+        .identity(Uuid::from_u128(2))
+        .parent(ParentReference::new(Uuid::from_u128(3)).relative(r".\old.vhd"))
+        .create(new_file(&path))
+        .unwrap();
+    child.set_parent(parent.clone());
+    child.write_at(&[1; 4096], 1 << 20).unwrap();
+    child.finish().unwrap();
+    let mut child = VhdWriter::open(Arc::new(RawFile::open_writable(&path).unwrap())).unwrap();
+    child.set_parent(parent.clone());
+    child
+        .relink(
+            &ParentReference::new(Uuid::from_u128(4))
+                .relative(r"..\new.vhd")
+                .absolute(r"D:\new.vhd"),
+        )
+        .unwrap();
+    let content = bytes(&child);
+    child.finish().unwrap();
+    if let Some(info) = succeed("vhdiinfo", &[text(&path)]) {
+        assert!(info.contains(r"D:\new.vhd"), "{info}");
+        assert!(
+            info.contains(&format!("Parent identifier\t: {}", Uuid::from_u128(4))),
+            "{info}"
+        );
+    }
+
+    // With all its content stored, it can do without a parent.
+    let mut child = VhdWriter::open(Arc::new(RawFile::open_writable(&path).unwrap())).unwrap();
+    child.write_at(&content, 0).unwrap();
+    child.detach_parent().unwrap();
+    child.finish().unwrap();
+    std::fs::write(path.with_extension("raw"), &content).unwrap();
+    accepted(&path);
+}

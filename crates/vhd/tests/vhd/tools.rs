@@ -78,7 +78,7 @@ pub fn sha256(disk: &dyn ReadAt) -> String {
         hash.update(&buffer[..length]);
         offset += length as u64;
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// All bytes of a disk.
@@ -107,7 +107,7 @@ pub fn sample(size: u64) -> MemoryDisk {
     for (number, (offset, length)) in [
         (0, 512),
         (1 << 16, 100_000),
-        (size / 3 | 1, 70_001),
+        ((size / 3) | 1, 70_001),
         (size / 2, 3 << 20),
         (size - 1000, 1000),
     ]
