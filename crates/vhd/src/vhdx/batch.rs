@@ -43,6 +43,17 @@ impl Batch {
         Ok(())
     }
 
+    /// Replaces the bytes from `offset` on, a multiple of 4 KiB, in the sectors where they differ.
+    pub fn write_changed(&mut self, overlay: &Overlay, offset: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        for (number, new) in bytes.chunks(LOG_SECTOR as usize).enumerate() {
+            let start = offset + number as u64 * LOG_SECTOR;
+            if self.read(overlay, start, new.len())? != new {
+                self.write(overlay, start, new)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The bytes from `offset` on as they will be.
     pub fn read(&self, overlay: &Overlay, offset: u64, length: usize) -> Result<Vec<u8>, ReadError> {
         let mut bytes = Vec::with_capacity(length);

@@ -183,6 +183,9 @@ impl Blocks {
         let parent = self.present_parent(offset)?;
         let length = parent.len().saturating_sub(offset).min(buf.len() as u64) as usize;
         buf[length..].fill(0);
+        if length == 0 {
+            return Ok(());
+        }
         parent.read_at(&mut buf[..length], offset)
     }
 

@@ -77,17 +77,18 @@ impl Structure {
             metadata,
             replayed,
         };
-        structure.check_bat_length()?;
+        Self::check_bat_length(&structure.regions.bat, &structure.geometry())?;
         Ok(structure)
     }
 
-    fn check_bat_length(&self) -> Result<(), Damage> {
-        let needed = self.geometry().entry_count() * 8;
-        let length = self.regions.bat.end - self.regions.bat.start;
+    /// Fails where the BAT region is too short for every entry.
+    pub fn check_bat_length(bat: &Range<u64>, geometry: &Geometry) -> Result<(), Damage> {
+        let needed = geometry.entry_count() * 8;
+        let length = bat.end - bat.start;
         if needed > length {
             return Err(Damage::new(
                 "BAT region",
-                self.regions.bat.start,
+                bat.start,
                 format!("{needed} bytes for {} entries", needed / 8),
                 format!("{length} bytes"),
             ));
@@ -174,10 +175,6 @@ impl Vhdx {
     /// Everything that the file says of itself.
     pub fn info(&self) -> VhdxInfo {
         VhdxInfo::new(&self.structure)
-    }
-
-    pub(super) fn structure(&self) -> &Structure {
-        &self.structure
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Journal {
     sequence_number: u64,
     /// A file size known to be on stable storage.
     stable_length: u64,
+    /// Whether the file holds what the other fields say: not after an error in the middle of a step.
+    is_sound: bool,
 }
 
 impl fmt::Debug for Journal {
@@ -78,6 +80,7 @@ impl Journal {
             position: 0,
             sequence_number: 0,
             stable_length: 0,
+            is_sound: true,
         }
     }
 
@@ -91,12 +94,6 @@ impl Journal {
         &self.log
     }
 
-    /// Sectors that one entry can change.
-    pub fn capacity(&self) -> usize {
-        let sectors = (self.log.end - self.log.start) / LOG_SECTOR;
-        (sectors - descriptor_sectors(sectors as u32)) as usize
-    }
-
     /// Returns when everything written is on stable storage.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         let length = self.file.len();
@@ -106,11 +103,23 @@ impl Journal {
         Ok(())
     }
 
+    fn check_sound(&self) -> Result<(), WriteError> {
+        if self.is_sound {
+            Ok(())
+        } else {
+            Err(WriteError::Limit(
+                "an earlier change of the headers failed; the file must be opened anew".into(),
+            ))
+        }
+    }
+
     /// Writes both headers with what `change` changes; on return the change is on stable storage.
     pub fn update_headers(&mut self, change: impl FnOnce(&mut Header)) -> Result<(), WriteError> {
+        self.check_sound()?;
         if !self.headers_stable {
             self.flush()?;
         }
+        self.is_sound = false;
         let mut header = self.header;
         header.version = 1;
         header.signature = Header::SIGNATURE;
@@ -130,7 +139,15 @@ impl Journal {
             }
         }
         self.headers_stable = false;
+        self.is_sound = true;
         Ok(())
+    }
+
+    /// Cuts the file to `length` bytes, which hold every structure, while the log is empty.
+    pub fn cut_file(&mut self, length: u64) -> Result<(), WriteError> {
+        debug_assert!(self.header.log_guid.0.is_nil());
+        self.stable_length = self.stable_length.min(length);
+        self.file.set_len(length)
     }
 
     /// Lets the log stand at `log`, while it is empty.
@@ -161,6 +178,7 @@ impl Journal {
         if self.position + length > capacity {
             self.checkpoint()?;
         }
+        self.check_sound()?;
         let begins = self.position == 0;
         let guid = if begins {
             (self.new_guid)()

@@ -1,12 +1,11 @@
 //! VHDX, as \[MS-VHDX\] describes it.
 
-#![allow(dead_code)]
-
 mod allocation;
 mod bat;
 mod batch;
 mod blocks;
 mod builder;
+mod check;
 mod error;
 mod header;
 mod image;
@@ -17,18 +16,23 @@ mod metadata;
 mod overlay;
 mod parent_locator;
 mod region_table;
+mod relink;
+mod repair;
+mod resize;
 mod space;
 mod stability;
 mod structures;
 mod writer;
 
 pub use builder::VhdxBuilder;
+pub use check::check;
 pub use error::OpenError;
 pub use image::Vhdx;
 pub use info::{VhdxIdentity, VhdxInfo, VhdxSubformat};
 pub use log::LogState;
 pub use metadata::OtherItem;
 pub use parent_locator::{ParentPathKind, ParentReference};
+pub use repair::repair;
 pub use writer::VhdxWriter;
 
 /// Gives a new GUID with each call.

@@ -171,7 +171,9 @@ impl ReadAt for Overlay {
         ReadError::check_range(offset, buf.len() as u64, self.len())?;
         let patches = self.read();
         let stored = self.file.len().saturating_sub(offset).min(buf.len() as u64) as usize;
-        self.file.read_at(&mut buf[..stored], offset)?;
+        if stored > 0 {
+            self.file.read_at(&mut buf[..stored], offset)?;
+        }
         buf[stored..].fill(0);
         let end = offset + buf.len() as u64;
         for (start, patch) in patches.range(first_from(&patches, offset)..end) {
@@ -259,6 +261,9 @@ mod tests {
         assert_eq!(overlay.extent_at(4096).unwrap().kind, ExtentKind::Hole);
         assert_eq!(overlay.extent_at(4096).unwrap().end(), 8192);
         assert_eq!(overlay.extent_at(8193).unwrap().kind, ExtentKind::Data);
+        let mut byte = [1];
+        overlay.read_at(&mut byte, 5000).unwrap();
+        assert_eq!(byte, [0]);
     }
 
     #[test]

@@ -97,12 +97,26 @@ impl Space {
         self.free.insert(range.start, range.end);
     }
 
-    /// Where the file may be cut off: behind the last structure.
-    pub fn used_end(&self, file: &dyn Resize) -> u64 {
-        match self.free.last_key_value() {
-            Some((start, end)) if *end >= file.len() => *start,
-            _ => file.len(),
+    /// Where the file may be cut off: behind the last structure, once nothing in the log refers to what was released.
+    pub fn used_end(&self, file_end: u64) -> u64 {
+        let mut unused: Vec<(u64, u64)> = self.free.iter().map(|(start, end)| (*end, *start)).collect();
+        unused.extend(self.waiting.iter().map(|range| (range.end, range.start)));
+        unused.sort_unstable();
+        let mut used_end = file_end;
+        while let Some((end, start)) = unused.pop() {
+            if end < used_end {
+                break;
+            }
+            used_end = used_end.min(start);
         }
+        used_end
+    }
+
+    /// Forgets what lies at and behind `end`, where the file was cut off.
+    pub fn cut(&mut self, end: u64) {
+        self.end = self.end.min(end);
+        self.free.split_off(&end);
+        self.waiting.retain(|range| range.start < end);
     }
 }
 
@@ -138,7 +152,7 @@ impl UsedMap {
         unused
     }
 
-    /// The unused ranges between `start` and `end`.
+    /// The unused ranges between `start` and `end`, in whole MiB.
     pub fn gaps(&self, start: u64, end: u64) -> Vec<Range<u64>> {
         let mut gaps: Vec<Range<u64>> = Vec::new();
         let is_used = |unit: u64| {
@@ -146,15 +160,17 @@ impl UsedMap {
                 .get((unit / 64) as usize)
                 .is_some_and(|word| word >> (unit % 64) & 1 == 1)
         };
-        let end = (end / MIB).min(self.words.len() as u64 * 64);
-        for unit in start / MIB..end {
-            if !is_used(unit) {
-                match gaps.last_mut() {
-                    Some(gap) if gap.end == unit * MIB => gap.end += MIB,
-                    _ => gaps.push(unit * MIB..(unit + 1) * MIB),
-                }
-            }
-        }
+        let end = end / MIB;
+        let known = end.min(self.words.len() as u64 * 64);
+        let mut add = |units: Range<u64>| match gaps.last_mut() {
+            _ if units.is_empty() => {}
+            Some(gap) if gap.end == units.start * MIB => gap.end = units.end * MIB,
+            _ => gaps.push(units.start * MIB..units.end * MIB),
+        };
+        (start / MIB..known)
+            .filter(|unit| !is_used(*unit))
+            .for_each(|unit| add(unit..unit + 1));
+        add(known..end);
         gaps
     }
 }
@@ -188,5 +204,6 @@ mod tests {
         assert!(!map.mark(&(199 * MIB..201 * MIB)));
         let gap = 2 * MIB..60 * MIB;
         assert_eq!(map.gaps(MIB, 201 * MIB), std::slice::from_ref(&gap));
+        assert_eq!(map.gaps(MIB, 1000 * MIB + 5), [gap, 201 * MIB..1000 * MIB]);
     }
 }

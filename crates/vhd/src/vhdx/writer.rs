@@ -85,7 +85,8 @@ impl fmt::Debug for VhdxWriter {
 impl VhdxWriter {
     /// Opens `file` in place, without its parent. A log that was left behind is replayed to the file.
     ///
-    /// `new_guid` gives the GUIDs for the headers and the log, each call a new one. A file whose structures overlap is
+    /// `new_guid` gives the GUIDs for the headers and the log. It must never give one that this file has had before,
+    /// since a log's GUID tells its entries from what is left of older logs. A file whose structures overlap is
     /// refused, since writing to one would change the other.
     pub fn open(file: Arc<dyn Resize>, new_guid: impl Fn() -> Uuid + Send + Sync + 'static) -> Result<Self, OpenError> {
         let new_guid: GuidSource = Arc::new(new_guid);
@@ -178,27 +179,45 @@ impl VhdxWriter {
 
     /// Completes the file. A file in place is on stable storage on return; a new one is not yet flushed.
     pub fn finish(self) -> Result<(), WriteError> {
+        let trim = !self.leaves_blocks_allocated();
+        self.close(trim)
+    }
+
+    /// As [`finish`](Self::finish); a file in place loses what is unused at its end if `trim` says so.
+    pub(super) fn close(self, trim: bool) -> Result<(), WriteError> {
+        let in_place = matches!(self.state().ledger, Ledger::InPlace(_));
+        if !in_place {
+            write_home(&*self.file, &self.overlay)?;
+            self.overlay.clear();
+            return super::builder::write_structure(&*self.file, &self.structure);
+        }
+        if self.begun.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        if trim {
+            self.trim()?;
+        }
+        let mut state = self.state();
+        match &mut state.ledger {
+            Ledger::InPlace(journal) => journal.checkpoint().and_then(|()| journal.flush()),
+            Ledger::New => Ok(()),
+        }
+    }
+
+    /// Cuts off what is unused at the end of a file in place.
+    pub(super) fn trim(&self) -> Result<(), WriteError> {
         let mut guard = self.state();
         let state = &mut *guard;
-        match &mut state.ledger {
-            Ledger::New => {
-                write_home(&*self.file, &self.overlay)?;
-                self.overlay.clear();
-                super::builder::write_structure(&*self.file, &self.structure)
-            }
-            Ledger::InPlace(_) if self.begun.load(Ordering::Acquire) == 0 => Ok(()),
-            Ledger::InPlace(journal) => {
-                journal.checkpoint()?;
-                if !self.leaves_blocks_allocated() {
-                    state.space.recycle(&*self.file)?;
-                    let end = state.space.used_end(&*self.file);
-                    if end < self.file.len() {
-                        self.file.set_len(end)?;
-                    }
-                }
-                journal.flush()
-            }
+        let length = self.file.len();
+        let end = state.space.used_end(length);
+        if let Ledger::InPlace(journal) = &mut state.ledger
+            && end < length
+        {
+            journal.checkpoint()?;
+            journal.cut_file(end)?;
+            state.space.cut(end);
         }
+        Ok(())
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

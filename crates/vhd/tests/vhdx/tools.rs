@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// Whether `program` is installed. Where it is missing, a test may be skipped, except where CI runs it.
@@ -95,10 +96,10 @@ pub fn assert_same(left: &dyn ReadAt, right: &dyn ReadAt) {
     }
 }
 
-/// A source of GUIDs that are all different and the same in every run.
+/// A source of GUIDs that differ from all others of the test.
 pub fn guids() -> impl Fn() -> Uuid + Send + Sync + 'static {
-    let next = std::sync::atomic::AtomicU64::new(1);
-    move || Uuid::from_u64_pair(0x1234, next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    || Uuid::from_u64_pair(0x1234, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// An identity for a new file.
