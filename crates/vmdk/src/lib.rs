@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 mod descriptor;
 mod error;
 mod extent_files;
@@ -42,6 +43,7 @@ mod sparse;
 mod structures;
 mod write;
 
+pub use check::{check, repair};
 pub use descriptor::{Access, Descriptor, ExtentKindName, ExtentLine, NO_PARENT_CID};
 pub use error::OpenError;
 pub use extent_files::{ExtentFiles, NoExtentFiles};

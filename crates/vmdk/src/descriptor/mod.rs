@@ -206,7 +206,6 @@ impl Descriptor {
     }
 
     /// The damage where a field that every descriptor has is missing or unreadable, one each.
-    #[expect(dead_code, reason = "the checker and the resizer use it")]
     pub(crate) fn faults(&self, at: u64) -> Vec<Damage> {
         let mut faults = Vec::new();
         let mut demand = |key: &str, good: bool, expected: &str| {

@@ -151,6 +151,11 @@ impl Vmdk {
         self
     }
 
+    /// The parent attached, if any.
+    pub(crate) fn parent(&self) -> Option<&Arc<dyn ReadAt>> {
+        self.parent.as_ref()
+    }
+
     /// The descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor

@@ -228,6 +228,14 @@ impl GrainTables {
         self.entries_per_table * self.format.size() as u64
     }
 
+    /// Bytes of an entry of the directory.
+    pub fn directory_entry_bytes(&self) -> u64 {
+        match self.directory {
+            Directory::Sector(_) => 4,
+            Directory::SeSparse { .. } => 8,
+        }
+    }
+
     /// Number of grains.
     pub fn grain_count(&self) -> u64 {
         self.grain_count

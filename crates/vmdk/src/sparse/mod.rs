@@ -6,4 +6,4 @@ mod grain_tables;
 
 pub(crate) use compressed::{GrainDecoder, compressed_size_max};
 pub(crate) use extent::{Below, SparseExtent, SparseKind};
-pub(crate) use grain_tables::Grain;
+pub(crate) use grain_tables::{Directory, Grain};

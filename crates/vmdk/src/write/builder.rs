@@ -321,7 +321,7 @@ impl VmdkBuilder {
         } else {
             lay_out(&*file, &header)?;
             file.write_at(&text, place.start)?;
-            (storage, writer) = open_new(&file)?;
+            (storage, writer) = open_new(&file, true)?;
         }
         let extent = StoredExtent {
             line: line.clone(),
@@ -349,7 +349,7 @@ impl VmdkBuilder {
         let mut writers = Vec::with_capacity(lines.len());
         let mut start = 0;
         for line in lines {
-            let (extent, writer) = self.create_extent(line, start, files)?;
+            let (extent, writer) = self.create_extent(line, start, files, true)?;
             start = extent.end();
             extents.push(extent);
             writers.push(writer);
@@ -365,12 +365,14 @@ impl VmdkBuilder {
         })
     }
 
-    /// Creates the file of the extent that `line` names and that begins at byte `start` of the disk.
+    /// Creates the file of the extent that `line` names and that begins at byte `start` of the disk. Where the image
+    /// `is_new`, its tables are held back until it is complete.
     pub(super) fn create_extent(
         &self,
         line: ExtentLine,
         start: u64,
         files: &dyn ExtentFiles,
+        is_new: bool,
     ) -> Result<(StoredExtent, ExtentWriter), WriteError> {
         let name = line.name.clone().unwrap_or_default();
         let length = line.sectors * SECTOR;
@@ -389,7 +391,7 @@ impl VmdkBuilder {
                 Ok((storage, ExtentWriter::Flat { file, start: 0 }))
             } else {
                 lay_out(&*file, &self.sparse_header(line.sectors, 0)?)?;
-                open_new(&file)
+                open_new(&file, is_new)
             }
         };
         let (storage, writer) = create().map_err(|error: WriteError| error.in_file(name.as_str()))?;
@@ -590,8 +592,8 @@ fn lay_out(file: &dyn Resize, header: &SparseExtentHeader) -> Result<(), WriteEr
     Ok(())
 }
 
-/// Opens a sparse extent that was just laid out, its tables held back until the image is complete.
-fn open_new(file: &Arc<dyn Resize>) -> Result<(Storage, ExtentWriter), WriteError> {
+/// Opens a sparse extent that was just laid out; where the image `is_new`, its tables are held back until it is complete.
+fn open_new(file: &Arc<dyn Resize>, is_new: bool) -> Result<(Storage, ExtentWriter), WriteError> {
     let sparse = SparseExtent::open(file.clone()).map_err(|error| match error {
         OpenError::Damaged(damage) => WriteError::from(damage),
         OpenError::Read(error) => WriteError::from(error),
@@ -601,6 +603,6 @@ fn open_new(file: &Arc<dyn Resize>) -> Result<(Storage, ExtentWriter), WriteErro
     let SparseKind::Hosted(header) = sparse.kind() else {
         return Err(WriteError::Limit("a new extent is of another kind".into()));
     };
-    let writer = SparseWriter::new(sparse.clone(), header, file.clone(), true);
+    let writer = SparseWriter::new(sparse.clone(), header, file.clone(), is_new);
     Ok((Storage::Sparse(sparse), ExtentWriter::Sparse(writer)))
 }

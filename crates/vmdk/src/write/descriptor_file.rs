@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A descriptor that is rewritten in place: in its own file, or embedded in an extent's.
-pub(super) struct DescriptorFile {
+pub(crate) struct DescriptorFile {
     file: Arc<dyn Resize>,
     /// Where it is embedded, in bytes; `None` where it is the file.
     place: Option<Range<u64>>,

@@ -3,11 +3,13 @@
 mod builder;
 mod descriptor_file;
 
+mod resize;
 mod source;
 mod sparse;
 mod stream;
 
 pub use builder::{AdapterType, Subformat, VmdkBuilder};
+pub(crate) use descriptor_file::DescriptorFile;
 
 use crate::descriptor::{Access, Descriptor};
 use crate::error::OpenError;
@@ -17,7 +19,7 @@ use crate::image::{Beginning, Identity, ParentReference, Vmdk, VmdkInfo, embedde
 use crate::sparse::{SparseExtent, SparseKind};
 use crate::structures::SparseExtentHeader;
 use cv_disk::{Differencing, Extent, ReadAt, ReadError, Resize, WriteAt, WriteError};
-use descriptor_file::DescriptorFile;
+
 use source::Source;
 use sparse::SparseWriter;
 use std::fs::File;

@@ -69,10 +69,16 @@ impl SparseWriter {
         &self.file
     }
 
-    /// Where the next new structure may be put, in bytes; the file ends there at the latest.
-    #[expect(dead_code, reason = "the checker and the resizer use it")]
-    pub fn end(&self) -> u64 {
-        self.room().end
+    /// The extent as it is read.
+    pub fn extent(&self) -> &Arc<SparseExtent> {
+        &self.extent
+    }
+
+    /// A writer that goes on with the same file, opened anew as `extent`.
+    pub fn continued(&self, extent: Arc<SparseExtent>, header: &SparseExtentHeader) -> Self {
+        let continued = Self::new(extent, header, self.file.clone(), self.is_new);
+        continued.room().free = std::mem::take(&mut self.room().free);
+        continued
     }
 
     /// Assigns room to the grains of `range`, in their order.
@@ -92,7 +98,7 @@ impl SparseWriter {
                     room.assigned.insert(grain + index as u64, place);
                 }
             }
-            self.grow(&room)?;
+            self.extend_file(&room)?;
             grain += count;
         }
         Ok(())
@@ -290,29 +296,36 @@ impl SparseWriter {
             (true, true) => Some(ENTRY_ZEROED),
             (true, false) => None,
         };
+        let mut grains = [Grain::Unallocated; BATCH];
         let mut position = range.start;
         while position < range.end {
-            let grain = position / grain_size;
-            let whole = self.grain_range(grain);
-            let stop = whole.end.min(range.end);
-            let mut state = [Grain::Unallocated];
-            self.extent.tables().lookup(grain, &mut state)?;
-            let Grain::At(place) = state[0] else {
-                return Err(WriteError::Limit(
-                    "a grain table entry is damaged; repair the image first".into(),
-                ));
-            };
-            match entry {
-                Some(entry) if position == whole.start && stop == whole.end => {
-                    self.extent.tables().store(grain, &[entry])?;
-                    self.give_back(place)?;
-                }
-                _ => {
+            let first = position / grain_size;
+            let count = (range.end.div_ceil(grain_size) - first).min(BATCH as u64) as usize;
+            self.extent.tables().lookup(first, &mut grains[..count])?;
+            let mut given_back = Vec::new();
+            // The whole grains of the batch are neighbours: their entries change by one call.
+            let mut wholes = None;
+            for (number, state) in (first..).zip(&grains[..count]) {
+                let whole = self.grain_range(number);
+                let stop = whole.end.min(range.end);
+                let Grain::At(place) = *state else {
+                    return Err(WriteError::Limit(
+                        "a grain table entry is damaged; repair the image first".into(),
+                    ));
+                };
+                if entry.is_some() && position == whole.start && stop == whole.end {
+                    wholes.get_or_insert(number);
+                    given_back.push(place);
+                } else {
                     let at = place + (position - whole.start);
                     self.file.write_zeros_at(at..at + (stop - position))?;
                 }
+                position = stop;
             }
-            position = stop;
+            if let (Some(number), Some(entry)) = (wholes, entry) {
+                self.extent.tables().store(number, &vec![entry; given_back.len()])?;
+                given_back.into_iter().try_for_each(|place| self.give_back(place))?;
+            }
         }
         Ok(())
     }
@@ -335,7 +348,6 @@ impl SparseWriter {
     }
 
     /// Assigns one more sector-aligned piece of `length` bytes at the end of the file, which reads as zeros.
-    #[expect(dead_code, reason = "the checker and the resizer use it")]
     pub fn append(&self, length: u64) -> Result<u64, WriteError> {
         let mut room = self.room();
         self.append_locked(&mut room, length)
@@ -344,7 +356,7 @@ impl SparseWriter {
     fn append_locked(&self, room: &mut Room, length: u64) -> Result<u64, WriteError> {
         let place = room.end;
         room.end = check_place(place, length.next_multiple_of(self.extent.grain_size()))?;
-        self.grow(room)?;
+        self.extend_file(room)?;
         Ok(place)
     }
 
@@ -373,7 +385,7 @@ impl SparseWriter {
             };
             places.push(place);
         }
-        self.grow(&room)?;
+        self.extend_file(&room)?;
         Ok(places)
     }
 
@@ -430,7 +442,7 @@ impl SparseWriter {
     }
 
     /// Lets the file reach the end of what is assigned.
-    fn grow(&self, room: &Room) -> Result<(), WriteError> {
+    fn extend_file(&self, room: &Room) -> Result<(), WriteError> {
         if self.file.len() < room.end {
             self.file.set_len(room.end)?;
         }

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checks;
 mod corpus;
+mod crash;
 mod create;
+mod esx;
 mod foreign;
+mod memory_files;
+mod model;
 mod tools;

@@ -62,7 +62,6 @@ fn parent_of(image: &Vmdk, path: &Path) -> Option<Arc<dyn ReadAt>> {
 }
 
 /// The image at `path` open for changes, its parents attached.
-#[expect(dead_code, reason = "the tests of changes in place use it")]
 pub fn open_writable(path: &Path, new_cid: u32) -> VmdkWriter {
     let file = Arc::new(RawFile::open_writable(path).unwrap());
     let mut writer = VmdkWriter::open(file, &folder_of(path), new_cid).unwrap();
