@@ -42,6 +42,7 @@ pub struct VhdBuilder {
     size: u64,
     is_fixed: bool,
     for_azure: bool,
+    is_packed: bool,
     block_size: u32,
     identity: Uuid,
     time_stamp: u32,
@@ -60,6 +61,7 @@ impl VhdBuilder {
             size,
             is_fixed: false,
             for_azure: false,
+            is_packed: false,
             block_size: 2 << 20,
             identity: Uuid::nil(),
             time_stamp: 0,
@@ -122,6 +124,16 @@ impl VhdBuilder {
         Self { block_size, ..self }
     }
 
+    /// Puts each block right behind the one before, as QEMU and Windows up to version 7 do. That saves 3.5 KiB a block of
+    /// 2 MiB and costs hosts with sectors or pages of 4 KiB dearly, since no content lies on their boundaries.
+    #[must_use]
+    pub fn packed(self) -> Self {
+        Self {
+            is_packed: true,
+            ..self
+        }
+    }
+
     /// The disk's unique id; nil unless given.
     #[must_use]
     pub fn identity(self, identity: Uuid) -> Self {
@@ -181,7 +193,11 @@ impl VhdBuilder {
             (self.write_metadata(&*file)?, true)
         };
         let vhd = Vhd::open(file.clone()).map_err(into_write_error)?;
-        Ok(VhdWriter::new(file, vhd, end, false, footer_is_due))
+        let writer = VhdWriter::new(file, vhd, end, false, footer_is_due);
+        if self.is_packed {
+            writer.room().content_alignment = SECTOR;
+        }
+        Ok(writer)
     }
 
     fn check(&self, file: &dyn Resize) -> Result<(), WriteError> {

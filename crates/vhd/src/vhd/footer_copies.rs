@@ -54,6 +54,9 @@ impl FooterCopies {
                 tail = read_footer(file, file.len() - length, length)?;
             }
         }
+        if head.is_some() && tail.as_ref().is_some_and(|tail| tail.offset < FOOTER_SIZE) {
+            tail = None;
+        }
         if head.is_none() && tail.is_none() {
             tail = before_trailing_zeros(file)?;
         }

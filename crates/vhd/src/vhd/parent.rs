@@ -97,19 +97,19 @@ impl ParentReference {
         }
     }
 
-    /// Adds the path relative to the child's folder, in Windows' manner: `.\base.vhd`.
+    /// Sets the path relative to the child's folder, in Windows' manner: `.\base.vhd`.
     #[must_use]
     pub fn relative(self, path: impl Into<String>) -> Self {
         self.with(PathKind::RelativeUnicode, path)
     }
 
-    /// Adds the absolute path, in Windows' manner: `C:\Images\base.vhd`.
+    /// Sets the absolute path, in Windows' manner: `C:\Images\base.vhd`.
     #[must_use]
     pub fn absolute(self, path: impl Into<String>) -> Self {
         self.with(PathKind::AbsoluteUnicode, path)
     }
 
-    /// Adds a `file:` URL, as disks of Virtual PC for Mac carry it.
+    /// Sets a `file:` URL, as disks of Virtual PC for Mac carry it.
     #[must_use]
     pub fn mac_url(self, url: impl Into<String>) -> Self {
         self.with(PathKind::MacUrl, url)
@@ -129,6 +129,7 @@ impl ParentReference {
     }
 
     fn with(mut self, kind: PathKind, path: impl Into<String>) -> Self {
+        self.paths.retain(|other| other.kind != kind);
         self.paths.push(ParentPath {
             kind,
             path: path.into(),

@@ -78,7 +78,7 @@ fn mend(file: &dyn Resize, faults: &Faults) -> Result<(), WriteError> {
     file.write_at(&footer, 0)?;
     file.flush()?;
     let end = end.unwrap_or_else(|| match &copies.tail {
-        Some(tail) => tail.offset,
+        Some(tail) => tail.offset.max(FOOTER_SIZE),
         None => file.len().next_multiple_of(FOOTER_SIZE),
     });
     put_footer(file, &footer, end)

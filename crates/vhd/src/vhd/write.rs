@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Blocks begin so that their content, not their bitmap, lies on this boundary: as Windows lays them out since
 /// version 8, and what lets a host share and clone the content's pages.
-const CONTENT_ALIGNMENT: u64 = 4096;
+pub(super) const CONTENT_ALIGNMENT: u64 = 4096;
 /// Blocks for which room is made at once at most.
 const BLOCKS_AT_ONCE: u64 = 32;
 /// Locks for the bitmaps of the blocks.
@@ -56,6 +56,8 @@ pub(super) struct Room {
     pub end: u64,
     /// Up to where the file is ready to take blocks.
     prepared: u64,
+    /// The boundary on which the content of blocks lies.
+    pub content_alignment: u64,
     /// Blocks to prepare the next time.
     blocks_at_once: u64,
     /// Blocks whose place is decided and whose BAT entry is not written, with their places in bytes.
@@ -167,6 +169,7 @@ impl VhdWriter {
             room: Mutex::new(Room {
                 end,
                 prepared: 0,
+                content_alignment: CONTENT_ALIGNMENT,
                 blocks_at_once: if in_place { 1 } else { BLOCKS_AT_ONCE },
                 pending: HashMap::new(),
                 in_place,
@@ -243,7 +246,8 @@ impl VhdWriter {
         if let Some(offset) = room.pending.get(&index) {
             return Ok((*offset, false));
         }
-        let offset = (room.end + blocks.bitmap_size).next_multiple_of(CONTENT_ALIGNMENT) - blocks.bitmap_size;
+        let content = (room.end + blocks.bitmap_size).next_multiple_of(room.content_alignment);
+        let offset = content - blocks.bitmap_size;
         if offset / SECTOR >= u64::from(UNALLOCATED) {
             return Err(WriteError::Limit(
                 "the file cannot take another block: VHD ends at 2 TiB".to_owned(),
@@ -251,7 +255,7 @@ impl VhdWriter {
         }
         let end = offset + blocks.stored_size();
         if end > room.prepared {
-            let stride = blocks.stored_size().next_multiple_of(CONTENT_ALIGNMENT);
+            let stride = blocks.stored_size().next_multiple_of(room.content_alignment);
             let prepared = end + (room.blocks_at_once - 1) * stride;
             room.blocks_at_once = (room.blocks_at_once * 2).min(BLOCKS_AT_ONCE);
             self.prepare(&mut room, prepared)?;

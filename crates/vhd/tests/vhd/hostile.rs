@@ -201,3 +201,14 @@ fn what_is_no_vhd_is_said_to_be_none() {
         assert!(matches!(Vhd::open(file), Err(OpenError::NotVhd { .. })));
     }
 }
+
+#[test]
+fn copies_of_the_footer_that_overlap_are_one() {
+    let (_, bytes) = small_disks().swap_remove(0);
+    for length in [488, 100, 1] {
+        let mut overlapping = bytes[..length].to_vec();
+        overlapping.extend(&bytes[..512]);
+        body::vhd_disk(&overlapping);
+    }
+    body::vhd_disk(&bytes[..512]);
+}

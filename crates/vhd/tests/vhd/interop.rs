@@ -81,6 +81,7 @@ fn disks_are_accepted_by_qemu_and_libvhdi() {
         VhdBuilder::new((9 << 20) + 5 * 512).block_size(512 << 10),
         VhdBuilder::new(12 << 20).block_size(16 << 20),
         VhdBuilder::new((9 << 20) + 5 * 512).block_size(4096),
+        VhdBuilder::new((9 << 20) + 5 * 512).packed(),
         VhdBuilder::new((9 << 20) + 5 * 512).fixed(),
         VhdBuilder::new((9 << 20) + 5 * 512).azure(),
     ]
@@ -300,4 +301,27 @@ fn resized_and_relinked_disks_are_accepted() {
     child.finish().unwrap();
     std::fs::write(path.with_extension("raw"), &content).unwrap();
     accepted(&path);
+}
+
+#[test]
+fn a_packed_disk_is_as_long_as_that_of_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = folder.path().join("ours.vhd");
+    let theirs = folder.path().join("theirs.vhd");
+    write(&VhdBuilder::new(64 << 20).packed(), &sample(64 << 20), &ours);
+    let raw = ours.with_extension("raw");
+    let options = [
+        "convert",
+        "-f",
+        "raw",
+        "-O",
+        "vpc",
+        "-o",
+        "force_size=on",
+        text(&raw),
+        text(&theirs),
+    ];
+    if succeed("qemu-img", &options).is_some() {
+        assert!(ours.metadata().unwrap().len() <= theirs.metadata().unwrap().len());
+    }
 }

@@ -7,5 +7,6 @@ mod crash;
 mod hostile;
 mod interop;
 mod model;
+mod parents;
 mod repair;
 mod tools;
