@@ -305,8 +305,9 @@ impl Check {
                 "no sector bitmap block",
             ));
         }
+        // qemu-img leaves blocks of zeros out, and every reader copes.
         if fixed && stored_blocks < geometry.block_count() {
-            self.warning(Damage::new(
+            self.note(Damage::new(
                 "BAT",
                 regions.bat.start,
                 format!("all {} blocks of a fixed disk", geometry.block_count()),
