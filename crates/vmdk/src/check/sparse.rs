@@ -390,7 +390,7 @@ impl Checker {
         // Structures behind the first grain are padded to whole grains.
         if lost > 1 {
             self.fault(
-                Severity::Warning,
+                Severity::Note,
                 Damage::new(
                     "sparse extent",
                     0,

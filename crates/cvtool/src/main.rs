@@ -1,0 +1,55 @@
+//! The command line of cvtool: arguments, progress, printing. What it does is in the crates below.
+
+mod image;
+mod interrupt;
+mod print;
+mod progress;
+mod size;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Captures applications into layers, and reads, checks and converts the disk images that hold them.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    /// Say more: the causes of an error, line by line
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work on disk images by themselves: VHD, VHDX, VMDK and raw
+    #[command(subcommand)]
+    Image(image::Command),
+}
+
+/// What a command found out, as the exit status tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Done, or no difference: 0.
+    Done,
+    /// Differences or faults were found: 1.
+    Found,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    interrupt::listen();
+    let result = match &arguments.command {
+        Command::Image(command) => command.run(),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error, arguments.verbose);
+            ExitCode::from(2)
+        }
+    }
+}
