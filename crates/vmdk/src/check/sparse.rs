@@ -253,7 +253,8 @@ impl Checker {
         Ok(true)
     }
 
-    /// Compares a table with its copy; one that names a place outside the file gives way to one that does not.
+    /// Compares a table with its copy. An entry that names a place outside the file gives way to one that does not; else
+    /// the main table is right, as it is written first.
     fn compare_tables(&mut self, walk: &Walk<'_>, table: u64, main: u64, copy: u64) -> Result<(), WriteError> {
         let bytes = walk.extent.tables().table_bytes() as usize;
         let (mut one, mut other) = (vec![0; bytes], vec![0; bytes]);
@@ -262,33 +263,39 @@ impl Checker {
         if one == other {
             return Ok(());
         }
-        let entry =
-            |table: &[u8], index: usize| u32::from_le_bytes(std::array::from_fn(|byte| table[index * 4 + byte]));
-        let differing: Vec<usize> = (0..bytes / 4)
-            .filter(|index| entry(&one, *index) != entry(&other, *index))
-            .collect();
+        let sector = |entry: &[u8]| u64::from(u32::from_le_bytes(std::array::from_fn(|byte| entry[byte])));
         let file_sectors = walk.target.file.len() / SECTOR;
-        let is_lost = |index: &usize| {
-            u64::from(entry(&one, *index)) >= file_sectors && u64::from(entry(&other, *index)) < file_sectors
-        };
-        let copy_is_better = differing.iter().any(is_lost);
-        let first = differing.first().copied().unwrap_or(0);
+        let mut merged = one.clone();
+        let mut first = None;
+        let mut count = 0;
+        let mut is_lost = false;
+        let entries = one
+            .chunks_exact(4)
+            .zip(other.chunks_exact(4))
+            .zip(merged.chunks_exact_mut(4));
+        for (index, ((main_entry, copy_entry), merged)) in entries.enumerate() {
+            if main_entry == copy_entry {
+                continue;
+            }
+            first.get_or_insert((index, sector(main_entry), sector(copy_entry)));
+            count += 1;
+            if sector(main_entry) >= file_sectors && sector(copy_entry) < file_sectors {
+                merged.copy_from_slice(copy_entry);
+                is_lost = true;
+            }
+        }
+        let (index, found, expected) = first.unwrap_or_default();
         let damage = Damage::new(
-            format!("grain table {table}, {} entries", differing.len()),
-            main + first as u64 * 4,
-            format!(
-                "what the redundant table at {copy:#x} holds: {:#x}",
-                entry(&other, first)
-            ),
-            format!("{:#x}", entry(&one, first)),
+            format!("grain table {table}, {count} entries"),
+            main + index as u64 * 4,
+            format!("what the redundant table at {copy:#x} holds: {expected:#x}"),
+            format!("{found:#x}"),
         );
-        let severity = if copy_is_better {
-            Severity::Error
-        } else {
-            Severity::Warning
-        };
-        let (good, bad) = if copy_is_better { (&other, main) } else { (&one, copy) };
-        self.repairable(severity, damage, walk.target, |sink| sink.write_at(good, bad))
+        let severity = if is_lost { Severity::Error } else { Severity::Warning };
+        self.repairable(severity, damage, walk.target, |sink| {
+            sink.write_at(&merged, main)?;
+            sink.write_at(&merged, copy)
+        })
     }
 
     /// Checks the grains that a table names.

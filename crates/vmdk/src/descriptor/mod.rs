@@ -165,6 +165,9 @@ impl Descriptor {
                 sectors: new.sectors,
                 ..old.clone()
             };
+            if old == new {
+                continue;
+            }
             if renamed == *new {
                 self.set_sectors(*place, new.sectors);
             } else {
@@ -356,6 +359,14 @@ mod tests {
             b"version=1\nRW 2000 SPARSE \"a\" keep me\nRW 2000 SPARSE \"b\"\n# end\n"
         );
         assert_eq!(descriptor.extents(), extents);
+    }
+
+    #[test]
+    fn extents_that_stay_as_they_are_keep_their_bytes() {
+        let text = b"RW 0010 SPARSE \"a\"\n";
+        let mut descriptor = Descriptor::parse(text);
+        descriptor.set_extents(&descriptor.extents());
+        assert_eq!(descriptor.to_bytes(), text);
     }
 
     #[test]

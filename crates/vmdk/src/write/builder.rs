@@ -3,6 +3,7 @@
 use super::descriptor_file::DescriptorFile;
 use super::sparse::SparseWriter;
 use super::stream::{STREAM_FLAGS, StreamWriter};
+use super::subformat::{AdapterType, Subformat};
 use super::{ExtentWriter, VmdkWriter};
 use crate::descriptor::{Access, Descriptor, ExtentKindName, ExtentLine, Template, geometry};
 use crate::error::OpenError;
@@ -27,107 +28,6 @@ pub(super) const SPLIT_SECTORS: u64 = 4_192_256;
 const GRAIN_SIZE: u64 = 65_536;
 /// libdeflate's level unless told.
 const COMPRESSION_LEVEL: i32 = 6;
-
-/// The kinds of image that can be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Subformat {
-    /// One file that grows, its descriptor within.
-    #[default]
-    MonolithicSparse,
-    /// A descriptor, and one file with every sector.
-    MonolithicFlat,
-    /// A descriptor, and growing files of at most 2 GiB.
-    TwoGbMaxExtentSparse,
-    /// A descriptor, and files of at most 2 GiB with every sector.
-    TwoGbMaxExtentFlat,
-    /// A descriptor, and one file with every sector, as ESX has it on VMFS.
-    Vmfs,
-    /// One compressed file for transport, as ESX imports and exports it.
-    StreamOptimized,
-}
-
-impl Subformat {
-    /// Every one.
-    pub const ALL: [Self; 6] = [
-        Self::MonolithicSparse,
-        Self::MonolithicFlat,
-        Self::TwoGbMaxExtentSparse,
-        Self::TwoGbMaxExtentFlat,
-        Self::Vmfs,
-        Self::StreamOptimized,
-    ];
-
-    /// `createType`, the name in the descriptor.
-    pub fn create_type(self) -> &'static str {
-        match self {
-            Self::MonolithicSparse => "monolithicSparse",
-            Self::MonolithicFlat => "monolithicFlat",
-            Self::TwoGbMaxExtentSparse => "twoGbMaxExtentSparse",
-            Self::TwoGbMaxExtentFlat => "twoGbMaxExtentFlat",
-            Self::Vmfs => "vmfs",
-            Self::StreamOptimized => "streamOptimized",
-        }
-    }
-
-    /// The one with this name, whose case does not matter.
-    pub fn from_create_type(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|subformat| subformat.create_type().eq_ignore_ascii_case(name))
-    }
-
-    /// Whether the image is one file, so that no extent files are asked for.
-    pub fn is_single_file(self) -> bool {
-        matches!(self, Self::MonolithicSparse | Self::StreamOptimized)
-    }
-
-    fn is_split(self) -> bool {
-        matches!(self, Self::TwoGbMaxExtentSparse | Self::TwoGbMaxExtentFlat)
-    }
-
-    fn is_flat(self) -> bool {
-        matches!(self, Self::MonolithicFlat | Self::TwoGbMaxExtentFlat | Self::Vmfs)
-    }
-
-    fn extent_kind(self) -> ExtentKindName {
-        match self {
-            Self::MonolithicFlat | Self::TwoGbMaxExtentFlat => ExtentKindName::Flat,
-            Self::Vmfs => ExtentKindName::Vmfs,
-            _ => ExtentKindName::Sparse,
-        }
-    }
-
-    fn extent_name(self, stem: &str, number: usize) -> String {
-        match self {
-            Self::MonolithicSparse | Self::StreamOptimized => format!("{stem}.vmdk"),
-            Self::MonolithicFlat | Self::Vmfs => format!("{stem}-flat.vmdk"),
-            Self::TwoGbMaxExtentSparse => format!("{stem}-s{number:03}.vmdk"),
-            Self::TwoGbMaxExtentFlat => format!("{stem}-f{number:03}.vmdk"),
-        }
-    }
-}
-
-/// `ddb.adapterType`: the controller that a virtual machine made for the disk gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AdapterType {
-    /// `ide`, also for SATA.
-    Ide,
-    /// `buslogic`.
-    BusLogic,
-    /// `lsilogic`: every SCSI controller, paravirtual ones included.
-    #[default]
-    LsiLogic,
-}
-
-impl AdapterType {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ide => "ide",
-            Self::BusLogic => "buslogic",
-            Self::LsiLogic => "lsilogic",
-        }
-    }
-}
 
 /// What a new image is to be.
 ///
@@ -180,7 +80,7 @@ impl VmdkBuilder {
             if let Storage::Sparse(sparse) = &extent.storage
                 && let SparseKind::Hosted(header) = sparse.kind()
             {
-                builder.grain_size = header.grain_bytes();
+                builder.grain_size = header.grain_bytes().clamp(4096, 1 << 20);
                 if is_writable_sparse(sparse) {
                     builder.zeroed_grains = Some(header.has(FLAG_ZEROED_GRAINS));
                 }
@@ -603,6 +503,6 @@ fn open_new(file: &Arc<dyn Resize>, is_new: bool) -> Result<(Storage, ExtentWrit
     let SparseKind::Hosted(header) = sparse.kind() else {
         return Err(WriteError::Limit("a new extent is of another kind".into()));
     };
-    let writer = SparseWriter::new(sparse.clone(), header, file.clone(), is_new);
+    let writer = SparseWriter::new(sparse.clone(), header, file.clone(), is_new)?;
     Ok((Storage::Sparse(sparse), ExtentWriter::Sparse(writer)))
 }

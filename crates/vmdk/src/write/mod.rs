@@ -7,9 +7,11 @@ mod resize;
 mod source;
 mod sparse;
 mod stream;
+mod subformat;
 
-pub use builder::{AdapterType, Subformat, VmdkBuilder};
+pub use builder::VmdkBuilder;
 pub(crate) use descriptor_file::DescriptorFile;
+pub use subformat::{AdapterType, Subformat};
 
 use crate::descriptor::{Access, Descriptor};
 use crate::error::OpenError;
@@ -278,7 +280,7 @@ fn writer_in_place(extent: &StoredExtent, file: Option<Arc<dyn Resize>>) -> Resu
                     refuse("the grain directory is damaged; repair the image first")
                 }
                 SparseKind::Hosted(header) if is_writable_sparse(sparse) => Ok(ExtentWriter::Sparse(
-                    SparseWriter::new(sparse.clone(), header, file, false),
+                    SparseWriter::new(sparse.clone(), header, file, false)?,
                 )),
                 _ => refuse("vmfsSparse and seSparse extents can only be read; convert the image first"),
             }

@@ -3,8 +3,9 @@
 //! A sparse extent gets its new directories and tables at the end of the file, where they disturb nothing; one write of
 //! the header, a single sector, makes them count.
 
-use super::builder::{SPLIT_SECTORS, Subformat, VmdkBuilder, directory_sectors, table_sectors};
+use super::builder::{SPLIT_SECTORS, VmdkBuilder, directory_sectors, table_sectors};
 use super::sparse::SparseWriter;
+use super::subformat::Subformat;
 use super::{ExtentWriter, VmdkWriter};
 use crate::descriptor::ExtentLine;
 use crate::error::OpenError;
@@ -42,11 +43,7 @@ impl VmdkWriter {
         self.begin_change()?;
         let create_type = self.descriptor.current().get("createType").unwrap_or_default();
         let subformat = Subformat::from_create_type(&create_type).unwrap_or_default();
-        let is_split = matches!(
-            subformat,
-            Subformat::TwoGbMaxExtentSparse | Subformat::TwoGbMaxExtentFlat
-        );
-        let most = if is_split { SPLIT_SECTORS } else { u64::MAX };
+        let most = if subformat.is_split() { SPLIT_SECTORS } else { u64::MAX };
         let mut more = (new_size - old_size) / SECTOR;
         let last = self.disk.extents.len() - 1;
         let last_sectors = self.disk.extents[last].length / SECTOR;
@@ -177,7 +174,7 @@ impl SparseWriter {
             OpenError::Read(error) => WriteError::from(error),
             other => WriteError::Limit(other.to_string()),
         })?;
-        Ok(self.continued(Arc::new(extent), &grown))
+        Ok(self.continued(Arc::new(extent), &grown)?)
     }
 
     /// Zeros what the last grain holds behind the end of the disk, which is about to become visible.

@@ -6,7 +6,7 @@
 use super::source::Source;
 use crate::sparse::{Below, Grain, SparseExtent};
 use crate::structures::{FLAG_ZEROED_GRAINS, SECTOR, SparseExtentHeader};
-use cv_disk::{ExtentKind, ReadAt, Resize, WriteError};
+use cv_disk::{Damage, ExtentKind, ReadAt, Resize, WriteError};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,12 +44,25 @@ struct Room {
 const ENTRY_ZEROED: u32 = 1;
 
 impl SparseWriter {
-    /// A writer of `extent`, which was opened from `file`.
-    pub fn new(extent: Arc<SparseExtent>, header: &SparseExtentHeader, file: Arc<dyn Resize>, is_new: bool) -> Self {
+    /// A writer of `extent`, which was opened from `file`; fails where the header's `overHead` is wrong.
+    pub fn new(
+        extent: Arc<SparseExtent>,
+        header: &SparseExtentHeader,
+        file: Arc<dyn Resize>,
+        is_new: bool,
+    ) -> Result<Self, Damage> {
         let overhead = header.overhead.saturating_mul(SECTOR);
-        let end = file.len().max(overhead).next_multiple_of(extent.grain_size());
+        if overhead > file.len() {
+            return Err(Damage::new(
+                "sparse extent header, overHead",
+                0x40,
+                format!("a sector within the file of {:#x} bytes", file.len()),
+                format!("{:#x}", header.overhead),
+            ));
+        }
+        let end = file.len().next_multiple_of(extent.grain_size());
         extent.tables().make_writable(file.clone(), is_new);
-        Self {
+        Ok(Self {
             zeroed_grains: header.has(FLAG_ZEROED_GRAINS),
             extent,
             file,
@@ -61,7 +74,7 @@ impl SparseWriter {
                 freed: Vec::new(),
             }),
             filling: (0..FILLING).map(|_| Mutex::default()).collect(),
-        }
+        })
     }
 
     /// The file.
@@ -75,10 +88,10 @@ impl SparseWriter {
     }
 
     /// A writer that goes on with the same file, opened anew as `extent`.
-    pub fn continued(&self, extent: Arc<SparseExtent>, header: &SparseExtentHeader) -> Self {
-        let continued = Self::new(extent, header, self.file.clone(), self.is_new);
+    pub fn continued(&self, extent: Arc<SparseExtent>, header: &SparseExtentHeader) -> Result<Self, Damage> {
+        let continued = Self::new(extent, header, self.file.clone(), self.is_new)?;
         continued.room().free = std::mem::take(&mut self.room().free);
-        continued
+        Ok(continued)
     }
 
     /// Assigns room to the grains of `range`, in their order.

@@ -8,6 +8,8 @@ mod crash;
 mod create;
 mod esx;
 mod foreign;
+mod hostile;
+mod in_place;
 mod memory_files;
 mod model;
 mod tools;

@@ -451,3 +451,6 @@ impl StreamWriter {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
