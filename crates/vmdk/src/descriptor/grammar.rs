@@ -63,7 +63,7 @@ fn line(input: &[u8]) -> IResult<&[u8], Line> {
     })
     .parse(after)?;
     let (bytes, carriage_return) = match bytes.split_last() {
-        Some((b'\r', before)) => (before, &b"\r"[..]),
+        Some((b'\r', before)) if !end.is_empty() => (before, &b"\r"[..]),
         _ => (bytes, &b""[..]),
     };
     Ok((

@@ -370,6 +370,20 @@ mod tests {
     }
 
     #[test]
+    fn a_last_line_that_is_cut_within_its_end_is_ended() {
+        let mut descriptor = Descriptor::parse(b"version=1\r\nddb.a = \"b\"\r");
+        descriptor.set("ddb.c", "d");
+        assert_eq!(
+            descriptor.to_bytes(),
+            b"version=1\r\nddb.a = \"b\"\r\r\nddb.c = \"d\"\r\n"
+        );
+        assert_eq!(
+            Descriptor::parse(&descriptor.to_bytes()).get("ddb.c").as_deref(),
+            Some("d")
+        );
+    }
+
+    #[test]
     fn names_are_decoded_as_the_text_says() {
         let text = b"# Disk DescriptorFile\nencoding=\"windows-1252\"\nRW 1 FLAT \"d\xefsk.vmdk\" 0\n";
         let mut descriptor = Descriptor::parse(text);
