@@ -90,39 +90,15 @@ impl Blocks {
     }
 
     /// Hands every BAT entry that is not zero to `each`, with its index.
-    pub fn for_each_entry(&self, mut each: impl FnMut(u64, BatEntry) -> Result<(), Damage>) -> Result<(), ReadError> {
-        let start = self.bat.offset_of(0);
-        let end = self.bat.offset_of(self.bat.len());
-        let mut buffer = vec![0; BAT_STEP as usize];
-        let mut position = start;
-        while position < end {
-            let extent = self.metadata.extent_at(position)?.clipped(end);
-            if extent.kind != ExtentKind::Data {
-                // An entry that only ends in the data is looked at with it.
-                let whole = (extent.end() - start) / 8 * 8 + start;
-                position = if extent.end() == end { end } else { whole.max(position) };
-                if extent.end() == end || whole > extent.start {
-                    continue;
-                }
-            }
-            let length = (end - position).min(BAT_STEP) as usize;
-            self.metadata.read_at(&mut buffer[..length], position)?;
-            for (number, bytes) in buffer[..length].chunks_exact(8).enumerate() {
-                let entry = BatEntry::from_bytes(std::array::from_fn(|i| bytes[i]));
-                if entry.0 != 0 {
-                    each((position - start) / 8 + number as u64, entry)?;
-                }
-            }
-            position += length as u64;
-        }
-        Ok(())
+    pub fn for_each_entry(&self, each: impl FnMut(u64, BatEntry) -> Result<(), Damage>) -> Result<(), ReadError> {
+        for_each_entry(&*self.metadata, self.bat.offset_of(0), 0..self.bat.len(), each)
     }
 
     /// Where a stored part of a block lies in the file.
     pub fn place(&self, entry: BatEntry, part: Part) -> Result<u64, ReadError> {
         let start = entry.file_offset();
         let size = self.data.len();
-        let end = start + part.within + part.length;
+        let end = start.saturating_add(part.within + part.length);
         if start < MIB || end > size {
             let index = self.geometry.payload_index(part.block);
             return Err(Damage::new(
@@ -142,7 +118,7 @@ impl Blocks {
         let entry = BatEntry::from_bytes(self.bat.get(index)?);
         let size = self.metadata.len();
         let start = entry.file_offset();
-        if entry.state_bits() != 6 || start < MIB || start + Geometry::BITMAP_BLOCK > size {
+        if entry.state_bits() != 6 || start < MIB || start.saturating_add(Geometry::BITMAP_BLOCK) > size {
             return Err(Damage::new(
                 format!("BAT entry {index}"),
                 self.bat.offset_of(index),
@@ -268,6 +244,35 @@ impl Blocks {
             size,
         })
     }
+}
+
+/// Hands those of the BAT entries `range` that are not zero to `each`, with their indices. The BAT stands at `start`.
+pub(super) fn for_each_entry(
+    view: &dyn ReadAt,
+    start: u64,
+    range: Range<u64>,
+    mut each: impl FnMut(u64, BatEntry) -> Result<(), Damage>,
+) -> Result<(), ReadError> {
+    let mut buffer = vec![0; BAT_STEP as usize];
+    let mut index = range.start;
+    while index < range.end {
+        let position = start + index * 8;
+        let extent = view.extent_at(position)?.clipped(start + range.end * 8);
+        if extent.kind != ExtentKind::Data && extent.length >= 8 {
+            index += extent.length / 8;
+            continue;
+        }
+        let length = ((range.end - index) * 8).min(BAT_STEP) as usize;
+        view.read_at(&mut buffer[..length], position)?;
+        for bytes in buffer[..length].chunks_exact(8) {
+            let entry = BatEntry::from_bytes(std::array::from_fn(|i| bytes[i]));
+            if entry.0 != 0 {
+                each(index, entry)?;
+            }
+            index += 1;
+        }
+    }
+    Ok(())
 }
 
 impl ReadAt for Blocks {

@@ -3,6 +3,7 @@
 use super::allocation::{DATA, FILE, Ledger, Pending, SECTORS_LOGGED};
 use super::bat::{BatEntry, BlockState, Geometry};
 use super::batch::Batch;
+use super::blocks::for_each_entry;
 use super::metadata::U64;
 use super::region_table::RegionTable;
 use super::structures::{ITEM_VIRTUAL_DISK_SIZE, REGION_BAT, REGION_TABLE_OFFSETS, VIRTUAL_SIZE_MAX, encode};
@@ -46,21 +47,27 @@ impl VhdxWriter {
 
     fn grow(&mut self, new: &Geometry) -> Result<(), WriteError> {
         self.clear_tail(new)?;
-        let mut batch = if new.bat_length() > self.structure.regions.bat.end - self.structure.regions.bat.start {
-            self.move_bat(new)?
+        let region = self.structure.regions.bat.clone();
+        let (mut batch, moved) = if new.bat_length() > region.end - region.start {
+            let (batch, bat, table) = self.move_bat(new)?;
+            (batch, Some((bat, table)))
         } else {
             self.set_new_entries(new)?;
-            Batch::default()
+            (Batch::default(), None)
         };
         self.log_size(&mut batch, new)?;
         // What becomes visible must be on stable storage before.
         self.stability.reach(&*self.file)?;
         self.record(&mut self.state(), batch)?;
+        if let Some((bat, table)) = moved {
+            self.structure.regions.bat = bat;
+            self.structure.region_tables.copies = [Ok(table.clone()), Ok(table)];
+        }
         self.adopt(new)
     }
 
     /// Lets the part of the last block that comes into view read as zeros.
-    fn clear_tail(&mut self, new: &Geometry) -> Result<(), WriteError> {
+    fn clear_tail(&self, new: &Geometry) -> Result<(), WriteError> {
         let old = self.blocks.geometry;
         let Some(block) = old.block_count().checked_sub(1) else {
             return Ok(());
@@ -93,57 +100,66 @@ impl VhdxWriter {
         self.blocks.geometry.has_parent && self.blocks.parent.as_ref().is_none_or(|parent| parent.len() > offset)
     }
 
-    /// The entries that growing adds, with the room that a fixed file's blocks take.
+    /// The entries that growing adds and that are not zero, with the room that a fixed file's blocks take.
     fn new_entries(&self, new: &Geometry) -> Result<impl Iterator<Item = (u64, BatEntry)> + use<>, WriteError> {
         let old = self.blocks.geometry;
         let new = *new;
-        let blocks = old.block_count()..new.block_count();
-        let start = if self.leaves_blocks_allocated() && !blocks.is_empty() {
-            let length = (blocks.end - blocks.start) * new.block_size;
-            Some(self.state().space.allocate(&*self.file, length)?)
-        } else {
-            None
-        };
-        let hides_parent = self.parent_reaches(old.virtual_size);
+        let mut blocks = old.block_count()..new.block_count();
         let first = blocks.start;
-        let payload = blocks.map(move |block| {
+        let mut start = None;
+        if self.leaves_blocks_allocated() {
+            let length = (blocks.end - blocks.start) * new.block_size;
+            start = Some(self.state().space.allocate(&*self.file, length)?);
+        } else if !self.parent_reaches(old.virtual_size) {
+            blocks = 0..0;
+        }
+        Ok(blocks.map(move |block| {
             let entry = match start {
                 Some(start) => BatEntry::payload(BlockState::FullyPresent, start + (block - first) * new.block_size),
-                None if hides_parent => BatEntry::payload(BlockState::Zero, 0),
-                None => BatEntry::payload(BlockState::NotPresent, 0),
+                None => BatEntry::payload(BlockState::Zero, 0),
             };
             (new.payload_index(block), entry)
-        });
-        let chunks = if new.has_parent { old.chunk_count() } else { 0 }..new.chunk_count();
-        let bitmaps = chunks
-            .map(move |chunk| (new.bitmap_index(chunk), BatEntry(0)))
-            .filter(move |(index, _)| (old.entry_count()..new.entry_count()).contains(index));
-        Ok(payload.chain(bitmaps))
+        }))
+    }
+
+    /// The BAT index of the block behind the last one, and that of the last chunk's sector bitmap where it comes later.
+    fn first_new_index(&self) -> (u64, Option<u64>) {
+        let old = &self.blocks.geometry;
+        let first = old.payload_index(old.block_count());
+        let chunk = old.chunk_count().checked_sub(1).filter(|_| old.has_parent);
+        let bitmap = chunk.map(|chunk| old.bitmap_index(chunk));
+        (first, bitmap.filter(|index| *index >= first))
     }
 
     /// Gives the entries behind the present end of the BAT their first values, while nobody looks at them.
     fn set_new_entries(&self, new: &Geometry) -> Result<(), WriteError> {
-        let entries = self.new_entries(new)?;
-        let start = self.structure.regions.bat.start;
-        let all = PagedTable::<8>::new(self.overlay.clone(), start, new.entry_count())?;
+        let bat = self.structure.regions.bat.start;
+        let (first, last_bitmap) = self.first_new_index();
+        let mut stale = Vec::new();
+        for_each_entry(&*self.overlay, bat, first..new.entry_count().max(first), |index, _| {
+            if Some(index) != last_bitmap {
+                stale.push((index, BatEntry(0)));
+            }
+            Ok(())
+        })?;
         let mut batch = Batch::default();
-        for (index, entry) in entries {
-            if all.get(index)? != entry.to_bytes() {
-                batch.write(&self.overlay, all.offset_of(index), &entry.to_bytes())?;
-                if batch.sectors.len() >= SECTORS_LOGGED {
-                    self.record(&mut self.state(), std::mem::take(&mut batch))?;
-                }
+        for (index, entry) in stale.into_iter().chain(self.new_entries(new)?) {
+            batch.write(&self.overlay, bat + index * 8, &entry.to_bytes())?;
+            if batch.sectors.len() >= SECTORS_LOGGED {
+                self.record(&mut self.state(), std::mem::take(&mut batch))?;
             }
         }
         self.record(&mut self.state(), batch)
     }
 
-    /// Copies the BAT to a new place where it has room for `new`, and returns the change that lets it stand there.
-    fn move_bat(&mut self, new: &Geometry) -> Result<Batch, WriteError> {
+    /// Copies the BAT to a new place where it has room for `new`, and returns the change that lets it stand there, the
+    /// place, and the region table that names it.
+    fn move_bat(&self, new: &Geometry) -> Result<(Batch, Range<u64>, RegionTable), WriteError> {
         let entries = self.new_entries(new)?;
         let start = self.state().space.allocate(&*self.file, new.bat_length())?;
         let old = self.structure.regions.bat.clone();
-        let end = old.start + self.blocks.geometry.entry_count() * 8;
+        let (first, last_bitmap) = self.first_new_index();
+        let end = old.start + first * 8;
         let mut buffer = vec![0; COPY_STEP as usize];
         let mut position = old.start;
         while position < end {
@@ -153,30 +169,26 @@ impl VhdxWriter {
             self.file.write_at(buffer, start + position - old.start)?;
             position += step;
         }
-        for (index, entry) in entries.filter(|(_, entry)| entry.0 != 0) {
+        let last_bitmap = match last_bitmap {
+            Some(index) => Some((index, BatEntry::from_bytes(self.blocks.bat.get(index)?))),
+            None => None,
+        };
+        for (index, entry) in entries.chain(last_bitmap) {
             self.file.write_at(&entry.to_bytes(), start + index * 8)?;
         }
         let bat = start..start + new.bat_length();
-        let mut batch = Batch::default();
-        self.log_region(&mut batch, &bat)?;
-        batch.released.push(old);
-        self.structure.regions.bat = bat;
-        Ok(batch)
-    }
-
-    /// Lets both region tables say that the BAT stands at `bat`.
-    fn log_region(&mut self, batch: &mut Batch, bat: &Range<u64>) -> Result<(), WriteError> {
         let mut table = self.structure.region_tables.usable()?.clone();
         for entry in table.entries.iter_mut().filter(|entry| entry.guid.0 == REGION_BAT) {
             entry.file_offset = bat.start;
             entry.length = (bat.end - bat.start) as u32;
         }
+        let mut batch = Batch::default();
         let bytes = RegionTable::to_bytes(&table.entries);
         for offset in REGION_TABLE_OFFSETS {
             batch.write_changed(&self.overlay, offset, &bytes)?;
         }
-        self.structure.region_tables.copies = [Ok(table.clone()), Ok(table)];
-        Ok(())
+        batch.released.push(old);
+        Ok((batch, bat, table))
     }
 
     fn log_size(&self, batch: &mut Batch, new: &Geometry) -> Result<(), WriteError> {
@@ -204,16 +216,21 @@ impl VhdxWriter {
         self.log_size(&mut batch, new)?;
         self.record(&mut self.state(), batch)?;
 
-        let mut batch = Batch::default();
-        let payload = (new.block_count()..old.block_count()).map(|block| (old.payload_index(block), old.block_size));
-        let bitmaps = (new.chunk_count()..old.chunk_count())
-            .map(|chunk| (old.bitmap_index(chunk), Geometry::BITMAP_BLOCK))
-            .filter(|(index, _)| *index < old.entry_count());
-        for (index, length) in payload.chain(bitmaps) {
-            let entry = BatEntry::from_bytes(self.blocks.bat.get(index)?);
-            if entry.0 == 0 {
-                continue;
+        let mut cut = Vec::new();
+        self.blocks.for_each_entry(|index, entry| {
+            let chunk = index / (old.chunk_ratio() + 1);
+            let (is_cut, length) = if old.is_bitmap_index(index) {
+                (chunk >= new.chunk_count(), Geometry::BITMAP_BLOCK)
+            } else {
+                (index - chunk >= new.block_count(), old.block_size)
+            };
+            if is_cut {
+                cut.push((index, entry, length));
             }
+            Ok(())
+        })?;
+        let mut batch = Batch::default();
+        for (index, entry, length) in cut {
             if entry.state().is_some_and(BlockState::is_stored) {
                 batch.released.push(entry.file_offset()..entry.file_offset() + length);
             }

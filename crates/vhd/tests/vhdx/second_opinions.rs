@@ -19,7 +19,7 @@ fn source(path: &Path, size: u64) -> Arc<RawFile> {
     disk
 }
 
-fn build(builder: VhdxBuilder, source: &dyn ReadAt, target: &Path) {
+fn build(builder: &VhdxBuilder, source: &dyn ReadAt, target: &Path) {
     std::fs::write(target, b"").unwrap();
     let file = Arc::new(RawFile::open_writable(target).unwrap());
     let writer = builder.create(file).unwrap();
@@ -50,7 +50,7 @@ fn qemu_accepts_what_is_built() {
     let disk = source(&raw, SIZE);
     for (name, builder) in builders(SIZE) {
         let target = folder.path().join("disk.vhdx");
-        build(builder, &*disk, &target);
+        build(&builder, &*disk, &target);
         assert_same(&Vhdx::open(readable(&target)).unwrap(), &*disk);
         let target = arg(&target);
         let information = run("qemu-img", &["info", target]);
@@ -96,7 +96,7 @@ fn no_output_is_larger_than_that_of_qemu() {
             let ours = folder.path().join("ours.vhdx");
             let theirs = folder.path().join("theirs.vhdx");
             let builder = VhdxBuilder::new(size).identity(identity(1));
-            build(if fixed { builder.fixed() } else { builder }, &*disk, &ours);
+            build(&if fixed { builder.fixed() } else { builder }, &*disk, &ours);
             let options = format!("subformat={format}");
             let convert = ["convert", "-O", "vhdx", "-o", &options, arg(&raw), arg(&theirs)];
             run("qemu-img", &convert);
@@ -158,7 +158,7 @@ fn other_crates_read_what_is_built() {
     let disk = source(&raw, SIZE);
     for (name, builder) in builders(SIZE) {
         let target = folder.path().join("disk.vhdx");
-        build(builder, &*disk, &target);
+        build(&builder, &*disk, &target);
         let mut reader = vhdx::VhdxReader::open(&target).unwrap();
         let content = MemoryDisk::new(SIZE);
         let mut buffer = vec![0; 1 << 20];
@@ -180,7 +180,7 @@ fn the_vhdx_crate_reads_stored_blocks() {
     let disk = MemoryDisk::new(size);
     disk.write_at(&noise(size as usize, 9), 0).unwrap();
     let target = folder.path().join("disk.vhdx");
-    build(VhdxBuilder::new(size).identity(identity(1)), &disk, &target);
+    build(&VhdxBuilder::new(size).identity(identity(1)), &disk, &target);
     let mut image = vhdx_crate::Vhdx::load(&target);
     let mut reader = image.reader();
     for offset in [0, 4096, (9 << 20) + 1024, size - 8192] {
@@ -203,7 +203,7 @@ fn libvhdi_reads_what_is_built() {
     let disk = source(&raw, SIZE);
     for (name, builder) in builders(SIZE) {
         let target = folder.path().join("disk.vhdx");
-        build(builder, &*disk, &target);
+        build(&builder, &*disk, &target);
         let information = run("vhdiinfo", &[arg(&target)]);
         assert!(information.contains("VHDX"), "{name}: {information}");
     }
