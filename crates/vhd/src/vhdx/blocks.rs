@@ -32,8 +32,10 @@ impl fmt::Debug for Blocks {
 const BITMAP_STEP: u64 = 4096;
 /// Bytes of the BAT read at once.
 const BAT_STEP: u64 = 64 << 10;
-/// Blocks that one answer about extents joins at most.
+/// Blocks that one answer about extents joins at most, one by one.
 const BLOCKS_JOINED: u64 = 4096;
+/// After as many blocks that are not present, it is asked how far the BAT is empty: about a page of it.
+const BLOCKS_TO_A_PROBE: u64 = 512;
 
 /// A part of the virtual disk that lies in one payload block.
 #[derive(Debug, Clone, Copy)]
@@ -217,32 +219,58 @@ impl Blocks {
         })
     }
 
+    /// The block behind those from `block` on that are not present because the file stores no BAT entries for them.
+    fn end_of_absent_blocks(&self, block: u64) -> Result<u64, ReadError> {
+        let index = self.geometry.payload_index(block);
+        let extent = self.metadata.extent_at(self.bat.offset_of(index))?;
+        if extent.kind == ExtentKind::Data {
+            return Ok(block + 1);
+        }
+        let end = (index + extent.length / 8).min(self.bat.len());
+        let ratio = self.geometry.chunk_ratio();
+        let blocks = end / (ratio + 1) * ratio + (end % (ratio + 1)).min(ratio);
+        Ok(blocks.clamp(block + 1, self.geometry.block_count()))
+    }
+
     /// As [`Differencing::own_extent_at`](cv_disk::Differencing::own_extent_at).
     pub fn own_extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
         let size = self.geometry.virtual_size;
         ReadError::check_range(offset, 1, size)?;
-        let mut joined: Option<Extent> = None;
-        for part in self.parts(offset..size).take(BLOCKS_JOINED as usize) {
-            let extent = match (self.own_block_extent(part), joined) {
-                (Ok(extent), _) => extent,
-                // What lies behind a sound extent is reported when it is asked for.
-                (Err(_), Some(joined)) => return Ok(joined),
-                (Err(error), None) => return Err(error),
-            };
-            match &mut joined {
-                Some(joined) if joined.kind == extent.kind => joined.length += extent.length,
-                Some(joined) => return Ok(*joined),
-                None => joined = Some(extent),
+        let block_size = self.geometry.block_size;
+        let part_from = |position: u64| Part {
+            block: position / block_size,
+            within: position % block_size,
+            length: (block_size - position % block_size).min(size - position),
+        };
+        let part = part_from(offset);
+        let mut joined = self.own_block_extent(part)?;
+        if joined.kind == ExtentKind::Data || joined.length < part.length {
+            return Ok(joined);
+        }
+        for _ in 0..BLOCKS_JOINED {
+            if joined.kind == ExtentKind::Hole {
+                let last = (joined.end() - 1) / block_size;
+                if last.is_multiple_of(BLOCKS_TO_A_PROBE) && self.entry(last)?.0.0 == 0 {
+                    let end = self.end_of_absent_blocks(last)? * block_size;
+                    joined.length = end.min(size).max(joined.end()) - offset;
+                }
             }
-            if extent.length < part.length || extent.kind == ExtentKind::Data {
+            if joined.end() == size {
                 break;
             }
+            let part = part_from(joined.end());
+            // An error there is reported to those who ask for what is there.
+            match self.own_block_extent(part) {
+                Ok(next) if next.kind == joined.kind => {
+                    joined.length += next.length;
+                    if next.length < part.length {
+                        break;
+                    }
+                }
+                _ => break,
+            }
         }
-        joined.ok_or(ReadError::BeyondEnd {
-            offset,
-            length: 1,
-            size,
-        })
+        Ok(joined)
     }
 }
 

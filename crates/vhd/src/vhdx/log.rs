@@ -2,7 +2,7 @@
 
 use super::overlay::{Content, Overlay};
 use super::structures::{
-    DATA_SECTOR_SIGNATURE, HEADER_OFFSETS, HEADER_SIZE, LOG_SECTOR, LogDescriptor, LogEntryHeader, decode,
+    DATA_SECTOR_SIGNATURE, LOG_SECTOR, LogDescriptor, LogEntryHeader, REGION_TABLE_OFFSETS, decode,
 };
 use cv_disk::{Damage, ExtentKind, ReadAt, ReadError};
 use std::collections::BTreeMap;
@@ -167,9 +167,10 @@ impl ActiveSequence {
 /// Bytes of a file that a replay may leave; no file system takes more.
 const FILE_SIZE_MAX: u64 = 1 << 62;
 
-/// The range that a descriptor writes. Headers and the log itself are never written through the log.
+/// The range that a descriptor writes. The file type identifier, the headers and the log itself are never written
+/// through the log.
 fn replay_target(start: u64, length: u64, log: &Range<u64>, at: u64) -> Result<Range<u64>, Damage> {
-    let headers = HEADER_OFFSETS[0]..HEADER_OFFSETS[1] + HEADER_SIZE as u64;
+    let headers = 0..REGION_TABLE_OFFSETS[0];
     let meets = |range: &Range<u64>, end: u64| start < range.end && range.start < end;
     match start.checked_add(length) {
         Some(end) if end <= FILE_SIZE_MAX && !meets(&headers, end) && !meets(log, end) => Ok(start..end),

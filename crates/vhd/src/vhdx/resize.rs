@@ -6,9 +6,11 @@ use super::batch::Batch;
 use super::blocks::for_each_entry;
 use super::metadata::U64;
 use super::region_table::RegionTable;
-use super::structures::{ITEM_VIRTUAL_DISK_SIZE, REGION_BAT, REGION_TABLE_OFFSETS, VIRTUAL_SIZE_MAX, encode};
+use super::structures::{
+    ITEM_VIRTUAL_DISK_SIZE, LOG_SECTOR, REGION_BAT, REGION_TABLE_OFFSETS, VIRTUAL_SIZE_MAX, encode,
+};
 use super::writer::VhdxWriter;
-use cv_disk::{PagedTable, ReadAt, WriteError};
+use cv_disk::{PagedTable, ReadAt, WriteError, data_runs};
 use std::ops::Range;
 
 /// Bytes of the BAT copied at once.
@@ -166,16 +168,28 @@ impl VhdxWriter {
             let step = (end - position).min(COPY_STEP);
             let buffer = &mut buffer[..step as usize];
             self.overlay.read_at(buffer, position)?;
-            self.file.write_at(buffer, start + position - old.start)?;
+            // The new place is zero as it is.
+            for run in data_runs(buffer, LOG_SECTOR as usize) {
+                let place = start + position - old.start + run.start as u64;
+                self.file.write_at(&buffer[run], place)?;
+            }
             position += step;
         }
         let last_bitmap = match last_bitmap {
             Some(index) => Some((index, BatEntry::from_bytes(self.blocks.bat.get(index)?))),
             None => None,
         };
+        let mut bytes = Vec::new();
+        let mut first = 0;
         for (index, entry) in entries.chain(last_bitmap) {
-            self.file.write_at(&entry.to_bytes(), start + index * 8)?;
+            if index != first + bytes.len() as u64 / 8 || bytes.len() as u64 >= COPY_STEP {
+                self.file.write_at(&bytes, start + first * 8)?;
+                bytes.clear();
+                first = index;
+            }
+            bytes.extend(entry.to_bytes());
         }
+        self.file.write_at(&bytes, start + first * 8)?;
         let bat = start..start + new.bat_length();
         let mut table = self.structure.region_tables.usable()?.clone();
         for entry in table.entries.iter_mut().filter(|entry| entry.guid.0 == REGION_BAT) {

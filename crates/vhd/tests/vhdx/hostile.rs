@@ -355,7 +355,8 @@ fn logs_that_claim_the_impossible() {
     assert_eq!(bytes[..], noise(4096, 1));
     assert!(start.elapsed() < Duration::from_secs(1));
 
-    let refused: [(&str, u64, u64); 4] = [
+    let refused: [(&str, u64, u64); 5] = [
+        ("the file type identifier", 0, 4096),
         ("the end of all files", 1 << 62, 4096),
         ("more than there is", 1 << 63, 1 << 63),
         ("a header", HEADER, 4096),
