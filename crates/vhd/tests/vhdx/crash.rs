@@ -165,8 +165,13 @@ impl Session {
 
     /// Kills the session after every single change, and in the middle of every write.
     fn kill_everywhere(&self) {
+        self.kill_after_every(1);
+    }
+
+    /// As [`kill_everywhere`](Self::kill_everywhere), at every `stride`th change.
+    fn kill_after_every(&self, stride: usize) {
         let operations = self.file.operations();
-        for count in 0..=operations.len() {
+        for count in (0..=operations.len()).step_by(stride) {
             let reached = self.reached(count);
             let next = (reached + 1).min(self.states.len() - 1);
             self.assert_holds(
@@ -188,8 +193,12 @@ impl Session {
 
     /// Fails the power after every change, with various of the changes since the last flush kept.
     fn fail_power_everywhere(&self) {
-        let operations = self.file.operations();
-        for count in 0..=operations.len() {
+        self.fail_power_after_every(1);
+    }
+
+    /// As [`fail_power_everywhere`](Self::fail_power_everywhere), at every `stride`th change.
+    fn fail_power_after_every(&self, stride: usize) {
+        for count in (0..=self.file.count()).step_by(stride) {
             let reached = self.reached(count);
             let next = (reached + 1).min(self.states.len() - 1);
             let first = self.durable_before(reached);
@@ -300,6 +309,28 @@ fn a_table_that_outgrows_its_region_moves_safely() {
         session.kill_everywhere();
         session.fail_power_everywhere();
     }
+}
+
+#[test]
+fn freed_room_is_used_again_and_shows_nothing_of_before() {
+    const BLOCK: u64 = 32 * MIB;
+    let size = 30 * BLOCK;
+    let mut script = Vec::new();
+    for block in 0..10 {
+        script.push(write(block * BLOCK, 5000, block + 1));
+        script.push(write(block * BLOCK + MIB, 5000, block + 1));
+    }
+    script.extend([flush(), zero(0, 10 * BLOCK)]);
+    for block in 0..10 {
+        script.push(write((block + 15) * BLOCK, 512, block + 20));
+        // What the earlier block had here must not show.
+        script.push(zero((block + 15) * BLOCK + MIB, 5000));
+    }
+    let builder = builder(size, 512, false).block_size(BLOCK as u32);
+    let session = Session::new(&builder, size, None, &script);
+    assert!(session.file.len() < 14 * BLOCK, "{:#x}", session.file.len());
+    session.kill_after_every(7);
+    session.fail_power_after_every(7);
 }
 
 #[test]
