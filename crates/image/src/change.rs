@@ -1,6 +1,6 @@
 //! Changing an image in place.
 
-use crate::container::ParentReference;
+use crate::container::{Container, ParentReference};
 use crate::extents::GatedFiles;
 use crate::format::Format;
 use crate::layout::{LayoutError, Origin};
@@ -74,7 +74,31 @@ pub struct WritableImage {
 impl WritableImage {
     /// Opens the image at `path` with its chain.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, ChangeError> {
-        let mut image = Self::open_without_parent(path, options)?;
+        Self::open_with(path, options, Origin::now().content_id(""))
+    }
+
+    /// Opens `parent`, which a child of it is about to be committed to. A VMDK keeps its content id meanwhile, so that
+    /// the child stays its child; [`renew_content_id`](Self::renew_content_id) changes it then.
+    pub(crate) fn open_parent(parent: &Image, options: &OpenOptions) -> Result<Self, ChangeError> {
+        let content_id = match parent.container() {
+            Container::Vmdk(vmdk) => vmdk.identity().cid,
+            _ => 0,
+        };
+        Self::open_with(parent.path(), options, content_id)
+    }
+
+    /// Gives a VMDK another content id: other children no longer take it for the parent that they were made on.
+    pub(crate) fn renew_content_id(path: &Path, options: &OpenOptions) -> Result<(), ChangeError> {
+        let image = Self::open(path, options)?;
+        if matches!(image.writer, Writer::Vmdk(_)) {
+            // The first change brings the new id, even one of no bytes.
+            image.disk().write_zeros_at(0..0)?;
+        }
+        image.close()
+    }
+
+    fn open_with(path: &Path, options: &OpenOptions, content_id: u32) -> Result<Self, ChangeError> {
+        let mut image = Self::open_alone(path, options, content_id)?;
         let reference = image.writer.parent_reference();
         let mut chain = vec![path.canonicalize()?];
         if let Some(parent) = open_parent(reference.as_ref(), path, &options.gate, &mut chain)? {
@@ -85,6 +109,11 @@ impl WritableImage {
 
     /// Opens the image at `path` alone, to change what it says of its parent.
     pub(crate) fn open_without_parent(path: &Path, options: &OpenOptions) -> Result<Self, ChangeError> {
+        Self::open_alone(path, options, Origin::now().content_id(""))
+    }
+
+    /// `content_id` is what a VMDK gets with its first change.
+    fn open_alone(path: &Path, options: &OpenOptions, content_id: u32) -> Result<Self, ChangeError> {
         if path.is_dir() {
             return Err(OpenError::Io(io::ErrorKind::IsADirectory.into()).into());
         }
@@ -104,12 +133,9 @@ impl WritableImage {
             Format::Vhdx => Writer::Vhdx(Box::new(
                 vhdx::VhdxWriter::open(file, Uuid::new_v4).map_err(OpenError::Vhdx)?,
             )),
-            Format::Vmdk => {
-                let content_id = Origin::now().content_id("");
-                Writer::Vmdk(Box::new(
-                    cv_vmdk::VmdkWriter::open(file, &files, content_id).map_err(OpenError::Vmdk)?,
-                ))
-            }
+            Format::Vmdk => Writer::Vmdk(Box::new(
+                cv_vmdk::VmdkWriter::open(file, &files, content_id).map_err(OpenError::Vmdk)?,
+            )),
         };
         Ok(Self {
             path: path.to_path_buf(),

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 /// Writes what the differencing image at `path` holds into its parent, and leaves the image as an empty child of it.
 ///
-/// The parent's other children, if it has any, lose their ground. Stopped at any moment, the image still hides what has
-/// been written to its parent, and committing can be done again.
+/// The parent's other children, if it has any, lose their ground. Stopped while content is moved, the image still hides
+/// what has been written to its parent, and committing can be done again.
 pub fn commit(path: &Path, options: &OpenOptions, progress: &dyn Progress) -> Result<(), ChangeError> {
     let child = Image::open(path, options)?;
-    let parent_path = child.parent().ok_or(ChangeError::NoParent)?.path().to_path_buf();
-    let mut parent = WritableImage::open(&parent_path, &OpenOptions::new(options.gate.clone()))?;
+    let before = child.parent().ok_or(ChangeError::NoParent)?.clone();
+    let parent_options = OpenOptions::new(options.gate.clone());
+    let mut parent = WritableImage::open_parent(&before, &parent_options)?;
     parent.will_be_committed_to(path, options)?;
     if parent.len() < child.len() {
         parent.resize(child.len())?;
@@ -29,8 +30,9 @@ pub fn commit(path: &Path, options: &OpenOptions, progress: &dyn Progress) -> Re
         progress,
     )?;
     parent.close()?;
+    WritableImage::renew_content_id(before.path(), &parent_options)?;
 
-    let parent = Arc::new(Image::open(&parent_path, &OpenOptions::new(options.gate.clone()))?);
+    let parent = Arc::new(Image::open(before.path(), &parent_options)?);
     NewImage::like(path, &child, Some(&parent))?.finish()?;
     Ok(())
 }

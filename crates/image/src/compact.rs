@@ -43,7 +43,7 @@ pub fn compact(path: &Path, options: &OpenOptions, progress: &dyn Progress) -> R
             output.disk(),
             &CopyOptions {
                 target,
-                ..CopyOptions::default()
+                ..output.copy_options()
             },
             progress,
         )?;

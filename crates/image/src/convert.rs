@@ -30,7 +30,7 @@ pub fn convert(
     progress: &dyn Progress,
 ) -> Result<(), ChangeError> {
     let output = NewImage::begin(path, source.len(), layout, None)?;
-    let defaults = CopyOptions::default();
+    let defaults = output.copy_options();
     let options = CopyOptions {
         threads: threads.map_or(defaults.threads, NonZeroUsize::get),
         ..defaults
@@ -48,7 +48,7 @@ pub fn flatten(path: &Path, options: &OpenOptions, progress: &dyn Progress) -> R
         return Err(ChangeError::NoParent);
     }
     let output = NewImage::like(path, &image, None)?;
-    copy(&image, output.disk(), &CopyOptions::default(), progress)?;
+    copy(&image, output.disk(), &output.copy_options(), progress)?;
     output.finish()
 }
 

@@ -8,7 +8,7 @@ use crate::layout::{Layout, LayoutError, Origin};
 use crate::open::Image;
 use crate::parent_note::ParentNote;
 use crate::writer::Writer;
-use cv_disk::{DurableFile, RawFile, ReadAt, Resize, WriteAt};
+use cv_disk::{CopyOptions, DurableFile, RawFile, ReadAt, Resize, WriteAt};
 use cv_vhd::{vhd, vhdx};
 use cv_vmdk::{Subformat, VmdkBuilder};
 use std::path::Path;
@@ -20,6 +20,7 @@ pub struct NewImage {
     writer: Writer,
     extents: NewFiles,
     file: DurableFile,
+    storage_unit: u64,
 }
 
 impl NewImage {
@@ -54,7 +55,16 @@ impl NewImage {
         if let Some(parent) = parent {
             writer.set_parent(parent.clone());
         }
-        Ok(Self { writer, extents, file })
+        let storage_unit = match layout.format {
+            Format::Vmdk => layout.block_size.unwrap_or(64 << 10),
+            _ => 512,
+        };
+        Ok(Self {
+            writer,
+            extents,
+            file,
+            storage_unit,
+        })
     }
 
     /// Begins an image that will take the place of `image`, with its layout and all its identities, on `parent` instead
@@ -96,12 +106,32 @@ impl NewImage {
         if let Some(parent) = parent {
             writer.set_parent(parent.clone());
         }
-        Ok(Self { writer, extents, file })
+        Ok(Self {
+            writer,
+            extents,
+            file,
+            storage_unit: image.storage_unit(),
+        })
     }
 
     /// The disk to write to.
     pub fn disk(&self) -> &dyn WriteAt {
         self.writer.disk()
+    }
+
+    /// Bytes that the image stores as one. Data for [`disk`](Self::disk) had best come in whole units: a compressed grain
+    /// waits in memory until it is complete.
+    pub fn storage_unit(&self) -> u64 {
+        self.storage_unit
+    }
+
+    /// How to copy a whole disk into the image.
+    pub(crate) fn copy_options(&self) -> CopyOptions {
+        let defaults = CopyOptions::default();
+        CopyOptions {
+            granule: self.storage_unit.max(defaults.granule),
+            ..defaults
+        }
     }
 
     /// Completes the image and lets it take its place.

@@ -37,7 +37,9 @@ pub fn rebase(
             let (old, new) = (&mut old[..extent.length as usize], &mut new[..extent.length as usize]);
             before.read_at(old, extent.start)?;
             let inside = parent.len().saturating_sub(extent.start).min(extent.length) as usize;
-            parent.read_at(&mut new[..inside], extent.start)?;
+            if inside > 0 {
+                parent.read_at(&mut new[..inside], extent.start)?;
+            }
             new[inside..].fill(0);
             store_differences(&image, piece, old, new, extent.start)?;
         }
