@@ -347,9 +347,12 @@ impl VhdxWriter {
                 geometry.block_size
             };
             let range = start..start.saturating_add(length);
-            let is_stored = match (is_bitmap, entry.state()) {
-                (true, _) => entry.state_bits() == 6,
-                (false, state) => state.is_some_and(BlockState::is_stored),
+            let is_stored = if is_bitmap {
+                entry.state_bits() == 6
+            } else {
+                // What lies behind the disk's end means nothing, and growing replaces it.
+                let block = geometry.block_at(index);
+                block < geometry.block_count() && entry.state().is_some_and(BlockState::is_stored)
             };
             if is_stored {
                 take(format!("BAT entry {index}"), self.blocks.bat.offset_of(index), range)?;

@@ -149,6 +149,11 @@ impl Geometry {
         index % (self.chunk_ratio() + 1) == self.chunk_ratio()
     }
 
+    /// The payload block of a BAT index that is not a sector bitmap block's.
+    pub fn block_at(&self, index: u64) -> u64 {
+        index - index / (self.chunk_ratio() + 1)
+    }
+
     /// The chunk that a payload block belongs to.
     pub fn chunk_of(&self, block: u64) -> u64 {
         block / self.chunk_ratio()
@@ -198,6 +203,7 @@ mod tests {
         assert_eq!(geometry.entry_count(), 320 + 2);
         assert_eq!(geometry.payload_index(127), 127);
         assert_eq!(geometry.payload_index(128), 129);
+        assert_eq!(geometry.block_at(129), 128);
         assert_eq!(geometry.bitmap_index(0), 128);
         assert_eq!(geometry.bitmap_bytes() * geometry.chunk_ratio(), MIB);
     }

@@ -285,7 +285,7 @@ impl Check {
                 }
                 return Ok(());
             }
-            let block = index - index / (geometry.chunk_ratio() + 1);
+            let block = geometry.block_at(index);
             if block >= geometry.block_count() {
                 return Ok(());
             }

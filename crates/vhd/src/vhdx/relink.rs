@@ -98,8 +98,10 @@ impl VhdxWriter {
         let geometry = self.blocks.geometry;
         let mut partial = Vec::new();
         self.blocks.for_each_entry(|index, entry| {
-            if !geometry.is_bitmap_index(index) && entry.state() == Some(BlockState::PartiallyPresent) {
-                partial.push((index - index / (geometry.chunk_ratio() + 1), entry.file_offset()));
+            let block = geometry.block_at(index);
+            let is_payload = !geometry.is_bitmap_index(index) && block < geometry.block_count();
+            if is_payload && entry.state() == Some(BlockState::PartiallyPresent) {
+                partial.push((block, entry.file_offset()));
             }
             Ok(())
         })?;

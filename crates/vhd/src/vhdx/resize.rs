@@ -232,21 +232,30 @@ impl VhdxWriter {
 
         let mut cut = Vec::new();
         self.blocks.for_each_entry(|index, entry| {
-            let chunk = index / (old.chunk_ratio() + 1);
-            let (is_cut, length) = if old.is_bitmap_index(index) {
-                (chunk >= new.chunk_count(), Geometry::BITMAP_BLOCK)
+            let start = entry.file_offset();
+            let room = if old.is_bitmap_index(index) {
+                let chunk = index / (old.chunk_ratio() + 1);
+                (chunk >= new.chunk_count()).then_some(start..start.saturating_add(Geometry::BITMAP_BLOCK))
             } else {
-                (index - chunk >= new.block_count(), old.block_size)
+                let block = old.block_at(index);
+                // What lies behind the disk's end already means nothing.
+                let end = if block < old.block_count() {
+                    start.saturating_add(old.block_size)
+                } else {
+                    start
+                };
+                (block >= new.block_count()).then_some(start..end)
             };
-            if is_cut {
-                cut.push((index, entry, length));
+            if let Some(room) = room {
+                let is_stored = entry.state().is_some_and(BlockState::is_stored);
+                cut.push((index, room, is_stored));
             }
             Ok(())
         })?;
         let mut batch = Batch::default();
-        for (index, entry, length) in cut {
-            if entry.state().is_some_and(BlockState::is_stored) {
-                batch.released.push(entry.file_offset()..entry.file_offset() + length);
+        for (index, room, is_stored) in cut {
+            if is_stored && !room.is_empty() {
+                batch.released.push(room);
             }
             batch.set_entry(&self.blocks, &self.overlay, index, BatEntry(0))?;
             if batch.sectors.len() >= SECTORS_LOGGED {

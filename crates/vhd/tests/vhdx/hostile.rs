@@ -309,6 +309,36 @@ fn a_file_whose_structures_overlap_is_not_written() {
 }
 
 #[test]
+fn what_the_table_says_behind_the_disk_means_nothing() {
+    let disk = small(true, 512, false);
+    let mut first = [0; 8];
+    disk.read_at(&mut first, BAT).unwrap();
+    for block in [6, 7, 512] {
+        disk.write_at(&first, BAT + block * 8).unwrap();
+    }
+    let file = Arc::new(disk);
+    let readable: Arc<dyn ReadAt> = file.clone();
+    assert!(check(&readable).unwrap().is_empty());
+    let shrunk = Arc::new((*file).clone());
+    for (file, size) in [(&shrunk, 4 * MIB), (&file, 600 * MIB)] {
+        let mut writer = VhdxWriter::open(file.clone(), guids()).unwrap();
+        writer.resize(size).unwrap();
+        writer.finish().unwrap();
+        let readable: Arc<dyn ReadAt> = file.clone();
+        assert!(check(&readable).unwrap().is_empty());
+        let mut bytes = [0; 4096];
+        Vhdx::open(readable).unwrap().read_at(&mut bytes, 4096).unwrap();
+        assert_eq!(bytes[..], noise(4096, 1));
+    }
+    let image = Vhdx::open(file).unwrap();
+    let mut bytes = [1; 4096];
+    for offset in [6 * MIB + 4096, 512 * MIB + 4096] {
+        image.read_at(&mut bytes, offset).unwrap();
+        assert_eq!(bytes, [0; 4096]);
+    }
+}
+
+#[test]
 fn a_missing_parent_is_an_error_and_no_zeros() {
     let image = Vhdx::open(Arc::new(small(true, 512, false))).unwrap();
     let mut bytes = [0; 512];

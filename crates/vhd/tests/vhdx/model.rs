@@ -1,7 +1,7 @@
 //! Random sessions against a plain disk in memory.
 
 use crate::tools::{assert_same, guids, identity, noise};
-use cv_disk::{MemoryDisk, ReadAt, WriteAt};
+use cv_disk::{CopyOptions, MemoryDisk, Quiet, ReadAt, WriteAt, copy};
 use cv_vhd::vhdx::{ParentReference, Vhdx, VhdxBuilder, VhdxWriter};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -142,4 +142,99 @@ proptest! {
         prop_assert_eq!(image.info().log_to_replay, None);
         assert_same(&if differencing { image.with_parent(parent) } else { image }, &model);
     }
+}
+
+#[test]
+fn threads_that_share_blocks_and_sectors_lose_nothing() {
+    const SIZE: u64 = 24 << 20;
+    /// Not a multiple of a sector, so that neighbours share one.
+    const PIECE: u64 = 37_123;
+    for differencing in [false, true] {
+        for in_place in [false, true] {
+            let parent = parent(SIZE);
+            let model = if differencing {
+                sized(&parent, SIZE)
+            } else {
+                MemoryDisk::new(SIZE)
+            };
+            let file = Arc::new(MemoryDisk::new(0));
+            let builder = builder(SIZE, 512, differencing).block_size(4 << 20);
+            let mut writer = builder.create(file.clone()).unwrap();
+            if in_place {
+                writer.finish().unwrap();
+                writer = VhdxWriter::open(file.clone(), guids()).unwrap();
+            }
+            if differencing {
+                writer.set_parent(parent.clone());
+            }
+            let pieces: Vec<_> = (0..SIZE / PIECE).filter(|piece| piece % 5 != 3).collect();
+            let write = |disk: &dyn WriteAt, piece: u64| {
+                if piece % 7 == 2 {
+                    disk.write_zeros_at(piece * PIECE..(piece + 1) * PIECE).unwrap();
+                } else {
+                    disk.write_at(&noise(PIECE as usize, piece + 1), piece * PIECE).unwrap();
+                }
+            };
+            std::thread::scope(|scope| {
+                for thread in 0..4 {
+                    let (pieces, writer) = (&pieces, &writer);
+                    scope.spawn(move || {
+                        for piece in pieces.iter().skip(thread).step_by(4) {
+                            write(writer, *piece);
+                        }
+                    });
+                }
+            });
+            for piece in &pieces {
+                write(&model, *piece);
+            }
+            assert_same(&writer, &model);
+            writer.finish().unwrap();
+            let image = Vhdx::open(file).unwrap();
+            assert_same(&if differencing { image.with_parent(parent) } else { image }, &model);
+        }
+    }
+}
+
+#[test]
+fn the_layout_does_not_depend_on_the_number_of_threads() {
+    let source = parent(60 << 20);
+    let build = |threads| {
+        let file = Arc::new(MemoryDisk::new(0));
+        let writer = builder(60 << 20, 512, false).create(file.clone()).unwrap();
+        let options = CopyOptions {
+            threads,
+            ..CopyOptions::default()
+        };
+        copy(&*source, &writer, &options, &Quiet).unwrap();
+        writer.finish().unwrap();
+        file.to_vec()
+    };
+    let one = build(1);
+    for threads in [2, 4] {
+        assert!(build(threads) == one);
+    }
+}
+
+#[test]
+fn room_reserved_and_never_written_is_cut_off_again() {
+    let file = Arc::new(MemoryDisk::new(0));
+    builder(8 << 20, 512, false)
+        .create(file.clone())
+        .unwrap()
+        .finish()
+        .unwrap();
+    let before = file.len();
+    let writer = VhdxWriter::open(file.clone(), guids()).unwrap();
+    writer.reserve(0..8 << 20).unwrap();
+    assert!(file.len() > before);
+    writer.finish().unwrap();
+    VhdxWriter::open(file.clone(), guids())
+        .unwrap()
+        .write_at(&[0], 0)
+        .unwrap();
+    let writer = VhdxWriter::open(file.clone(), guids()).unwrap();
+    writer.write_zeros_at(0..1).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(file.len(), before);
 }

@@ -3,6 +3,7 @@
 use crate::tools::{arg, assert_same, guids, identity, installed, noise, readable, run, sha256};
 use cv_disk::{CopyOptions, MemoryDisk, Quiet, RawFile, ReadAt, Resize, WriteAt, copy};
 use cv_vhd::vhdx::{Vhdx, VhdxBuilder, VhdxWriter};
+use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
@@ -206,5 +207,43 @@ fn libvhdi_reads_what_is_built() {
         build(&builder, &*disk, &target);
         let information = run("vhdiinfo", &[arg(&target)]);
         assert!(information.contains("VHDX"), "{name}: {information}");
+    }
+}
+
+#[test]
+fn qemu_agrees_after_a_resize() {
+    if !installed("qemu-img") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("disk.img");
+    // Not a whole number of blocks, so that the last block of a fixed file of qemu-img is cut short.
+    let disk = source(&raw, SIZE);
+    for options in ["subformat=dynamic", "subformat=fixed", "block_size=1M"] {
+        let path = folder.path().join("disk.vhdx");
+        run(
+            "qemu-img",
+            &["convert", "-O", "vhdx", "-o", options, arg(&raw), arg(&path)],
+        );
+        disk.set_len(SIZE).unwrap();
+        for size in [SIZE + (50 << 20) + 1024, SIZE - (100 << 20), SIZE] {
+            let file = Arc::new(RawFile::open_writable(&path).unwrap());
+            let mut writer = VhdxWriter::open(file, guids()).unwrap();
+            writer.resize(size).unwrap();
+            let file = File::open(&raw).unwrap();
+            writer.copy_from_file(&file, 0, size - 5000, 5000).unwrap();
+            writer.finish().unwrap();
+            disk.set_len(size).unwrap();
+            let mut bytes = vec![0; 5000];
+            disk.read_at(&mut bytes, 0).unwrap();
+            disk.write_at(&bytes, size - 5000).unwrap();
+            run("qemu-img", &["check", "-f", "vhdx", arg(&path)]);
+            run(
+                "qemu-img",
+                &["compare", "-f", "vhdx", "-F", "raw", arg(&path), arg(&raw)],
+            );
+        }
+        let disk = source(&raw, SIZE);
+        drop(disk);
     }
 }
