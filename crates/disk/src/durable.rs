@@ -56,7 +56,7 @@ impl DurableFile {
             file.set_permissions(permissions)?;
         }
         Ok(Self {
-            disk: Arc::new(RawFile::from_file(file)?),
+            disk: Arc::new(RawFile::from_file(file)?.written_early()),
             temporary,
             target,
         })

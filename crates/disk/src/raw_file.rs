@@ -17,7 +17,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct RawFile {
     file: File,
     length: AtomicU64,
+    /// For a file that will be synced as a whole: bytes written so far.
+    written_early: Option<AtomicU64>,
 }
+
+/// A file that is written early goes to the device in steps of this many bytes.
+const EARLY_STEP: u64 = 32 << 20;
 
 impl RawFile {
     /// Opens the file at `path` for reading.
@@ -40,7 +45,27 @@ impl RawFile {
         Ok(Self {
             file,
             length: AtomicU64::new(length),
+            written_early: None,
         })
+    }
+
+    /// Makes the host send what is written to the device while more is written, instead of all at once when the file is
+    /// synced, and not keep it in its cache.
+    #[must_use]
+    pub(crate) fn written_early(self) -> Self {
+        Self {
+            written_early: Some(AtomicU64::new(0)),
+            ..self
+        }
+    }
+
+    fn note_written(&self, length: u64) {
+        if let Some(written) = &self.written_early {
+            let before = written.fetch_add(length, Ordering::Relaxed);
+            if before / EARLY_STEP != (before + length) / EARLY_STEP {
+                host::start_writing_back(&self.file);
+            }
+        }
     }
 
     /// The host file itself.
@@ -93,7 +118,9 @@ impl WriteAt for RawFile {
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<(), WriteError> {
         WriteError::check_range(offset, buf.len() as u64, self.len())?;
         let length = buf.len() as u64;
-        host::write_all_at(&self.file, buf, offset).map_err(|source| WriteError::Io { offset, length, source })
+        host::write_all_at(&self.file, buf, offset).map_err(|source| WriteError::Io { offset, length, source })?;
+        self.note_written(length);
+        Ok(())
     }
 
     fn write_zeros_at(&self, range: Range<u64>) -> Result<(), WriteError> {
@@ -115,6 +142,7 @@ impl WriteAt for RawFile {
     fn copy_from_file(&self, source: &File, source_offset: u64, offset: u64, length: u64) -> Result<(), WriteError> {
         WriteError::check_range(offset, length, self.len())?;
         let copied = host::copy_file_range(source, source_offset, &self.file, offset, length);
+        self.note_written(copied);
         copy_through_memory(source, source_offset + copied, self, offset + copied, length - copied)
     }
 
@@ -189,6 +217,12 @@ mod host {
         }
     }
 
+    /// Begins to write dirty pages back, without waiting; those that are clean leave the cache.
+    pub fn start_writing_back(file: &File) {
+        // A file system that does not know the advice writes back when it likes.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
     /// Whether the range was turned into a hole.
     pub fn punch_hole(file: &File, offset: u64, length: u64) -> bool {
         rustix::fs::fallocate(
@@ -253,6 +287,8 @@ mod host {
     pub fn extent_at(_file: &File, _offset: u64, size: u64) -> io::Result<(ExtentKind, u64)> {
         Ok((ExtentKind::Data, size))
     }
+
+    pub fn start_writing_back(_file: &File) {}
 
     pub fn punch_hole(_file: &File, _offset: u64, _length: u64) -> bool {
         false
