@@ -157,7 +157,6 @@ impl Eq for UpcaseTable {}
 mod tests {
     use super::*;
     use alloc::format;
-    use alloc::string::String;
     use sha1::{Digest, Sha1};
 
     fn units(text: &str) -> Vec<u16> {
@@ -168,7 +167,7 @@ mod tests {
     fn the_table_is_that_of_windows() {
         let bytes = UpcaseTable::windows().to_bytes();
         assert_eq!(bytes.len(), UpcaseTable::SIZE);
-        let hash: String = Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = format!("{:x}", Sha1::digest(&bytes));
         assert_eq!(hash, "5161a18e27b9ca9f5d04f2154576bf1ffb1121e8");
     }
 
