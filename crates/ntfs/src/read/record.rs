@@ -147,7 +147,8 @@ impl Records {
         })
     }
 
-    fn read_mirrored(&self, disk: &dyn ReadAt, geometry: &Geometry, number: u64) -> Option<FileRecord> {
+    /// Record `number` as the mirror has it.
+    pub(crate) fn read_mirrored(&self, disk: &dyn ReadAt, geometry: &Geometry, number: u64) -> Option<FileRecord> {
         let mirrored = crate::structure::system_file::MIRRORED_RECORDS;
         let start = self.mirror.filter(|_| number < mirrored)?;
         read_at(disk, geometry, number, start + number * u64::from(geometry.record_size)).ok()

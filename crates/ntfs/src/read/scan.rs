@@ -135,6 +135,13 @@ fn scan_piece(volume: &Volume, records: Range<u64>, buffer: &mut [u8], gatherer:
             }
         }
         if let Err(damage) = scan_record(number, bytes, gatherer) {
+            if let Some(copy) = volume.inner.mirrored(number) {
+                gatherer.record(ScannedRecord {
+                    number,
+                    header: copy.header,
+                    bytes: &copy.bytes,
+                });
+            }
             let offset = volume
                 .mft_clusters()
                 .place(volume.geometry(), number * record_size as u64)

@@ -62,48 +62,36 @@ impl Volume {
     /// Whichever boot sector and whichever copy of the first file record is good serves. What of the volume's own
     /// description is damaged is in the [`report`](Self::report); a damaged `$UpCase` is replaced by that of Windows.
     pub fn open(disk: Arc<dyn ReadAt>) -> Result<Self, OpenError> {
+        // What is wrong with the usual copies; a spare one is only looked at for want of better.
         let mut damage = Vec::new();
-        let mut candidates = Vec::new();
         let mut not_ntfs = None;
-        for (copy, offset) in boot_sector_places(&disk) {
-            match boot_sector(&disk, offset) {
-                Ok((boot, geometry)) => candidates.push((copy, boot, geometry)),
-                Err(error) => not_ntfs = not_ntfs.or(Some(error)),
-            }
-        }
-        if let (Some(ReadError::Damaged(found)), false) = (&not_ntfs, candidates.is_empty()) {
-            damage.push(found.clone());
-        }
         let mut no_records = None;
-        for mirrored in [Copy::Primary, Copy::Backup] {
-            for (copy, boot, geometry) in &candidates {
-                let lcn = match mirrored {
-                    Copy::Primary => geometry.mft_lcn,
-                    Copy::Backup => geometry.mirror_lcn,
+        for mft in [Copy::Primary, Copy::Backup] {
+            for (copy, offset) in boot_sector_places(&disk) {
+                let is_usual = mft == Copy::Primary && copy == Copy::Primary;
+                let opened = match boot_sector(&disk, offset) {
+                    Ok((boot, geometry)) => match open_mft(&disk, &geometry, mft) {
+                        Ok((records, gathered)) => Ok((boot, geometry, records, gathered)),
+                        Err(error) => Err((&mut no_records, error)),
+                    },
+                    Err(error) => Err((&mut not_ntfs, error)),
                 };
-                match open_mft(&disk, geometry, lcn) {
-                    Ok((records, gathered)) => {
-                        if boot.signature != BootSector::SIGNATURE {
-                            damage.push(Damage::new(
-                                "boot sector, signature",
-                                0x1FE,
-                                format!("{:#06x}", BootSector::SIGNATURE),
-                                format!("{:#06x}", boot.signature),
-                            ));
-                        }
+                match opened {
+                    Ok((boot, geometry, records, gathered)) => {
+                        damage.extend(signature_damage(&boot, offset));
                         damage.extend(gathered.damage);
                         let report = OpenReport {
-                            boot_sector: *copy,
-                            mft: mirrored,
+                            boot_sector: copy,
+                            mft,
                             damage,
                         };
-                        return Ok(Self::with_records(disk, boot.clone(), *geometry, records, report));
+                        return Ok(Self::with_records(disk, boot, geometry, records, report));
                     }
-                    Err(error) => {
-                        if let ReadError::Damaged(found) = &error {
+                    Err((first, error)) => {
+                        if let (ReadError::Damaged(found), true) = (&error, is_usual) {
                             damage.push(found.clone());
                         }
-                        no_records = no_records.or(Some(error));
+                        first.get_or_insert(error);
                     }
                 }
             }
@@ -111,6 +99,7 @@ impl Volume {
         match (no_records, not_ntfs) {
             (Some(error), _) => Err(OpenError::Mft(error)),
             (None, Some(error)) => Err(OpenError::NotNtfs(error)),
+            // There is always a place to look at.
             (None, None) => Err(OpenError::NotNtfs(ReadError::BeyondEnd {
                 offset: 0,
                 length: BootSector::SIZE as u64,
@@ -287,6 +276,11 @@ impl Inner {
         self.records.read(&*self.disk, &self.geometry, number)
     }
 
+    /// What `$MFTMirr` has of record `number`.
+    pub(crate) fn mirrored(&self, number: u64) -> Option<FileRecord> {
+        self.records.read_mirrored(&*self.disk, &self.geometry, number)
+    }
+
     pub(crate) fn gather(&self, base: &FileRecord) -> Gathered {
         gather(
             base,
@@ -399,8 +393,23 @@ fn boot_sector(disk: &dyn ReadAt, offset: u64) -> Result<(BootSector, Geometry),
     Ok((boot, geometry))
 }
 
-/// The records that the record of `$MFT` at cluster `lcn` leads to.
-fn open_mft(disk: &Arc<dyn ReadAt>, geometry: &Geometry, lcn: u64) -> Result<(Records, Gathered), ReadError> {
+fn signature_damage(boot: &BootSector, offset: u64) -> Option<Damage> {
+    (boot.signature != BootSector::SIGNATURE).then(|| {
+        Damage::new(
+            "boot sector, signature",
+            offset + 0x1FE,
+            format!("{:#06x}", BootSector::SIGNATURE),
+            format!("{:#06x}", boot.signature),
+        )
+    })
+}
+
+/// The records that `$MFT`'s own record leads to, read where it usually stands or from the mirror.
+fn open_mft(disk: &Arc<dyn ReadAt>, geometry: &Geometry, copy: Copy) -> Result<(Records, Gathered), ReadError> {
+    let lcn = match copy {
+        Copy::Primary => geometry.mft_lcn,
+        Copy::Backup => geometry.mirror_lcn,
+    };
     let offset = geometry.cluster_offset(lcn).ok_or_else(|| {
         Damage::new(
             "boot sector, first cluster of $MFT or $MFTMirr",
