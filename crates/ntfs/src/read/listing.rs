@@ -47,11 +47,15 @@ pub struct NamedStream {
 struct Name {
     parent: FileReference,
     file: FileReference,
+    /// Where the file stands in `Listing::files`, once all are known; [`NO_FILE`] where it does not.
+    index: u32,
     /// Where its units begin in `Listing::units`.
     start: usize,
     length: u8,
     namespace: Namespace,
 }
+
+const NO_FILE: u32 = u32::MAX;
 
 /// Every file of a volume.
 ///
@@ -101,9 +105,24 @@ impl Listing {
                 listing.files[index].stored = stored;
             }
         }
+        listing.find_files();
         // So that the names of a directory stand together.
         listing.names.sort_by_key(|name| name.parent.record());
         listing
+    }
+
+    /// Looks up every name's file once; as a rule it is the last name's or the next one.
+    fn find_files(&mut self) {
+        let mut guess = 0;
+        let mut names = std::mem::take(&mut self.names);
+        for name in &mut names {
+            let is = |file: Option<&FileSummary>| file.is_some_and(|file| file.reference == name.file);
+            let found = [guess, guess + 1].into_iter().find(|index| is(self.files.get(*index)));
+            let found = found.or_else(|| self.index_of(name.file));
+            name.index = found.and_then(|index| u32::try_from(index).ok()).unwrap_or(NO_FILE);
+            guess = found.unwrap_or(guess);
+        }
+        self.names = names;
     }
 
     /// The files, by record number. The volume's own are among them.
@@ -146,7 +165,7 @@ impl Listing {
             name: &self.units[name.start..name.start + usize::from(name.length)],
             parent: name.parent,
             namespace: name.namespace,
-            file: self.file(name.file)?,
+            file: self.files.get(name.index as usize)?,
         })
     }
 
@@ -195,9 +214,10 @@ impl Listing {
                 continue;
             };
             let name = &self.names[index as usize];
-            let (Some(listed), Some(file)) = (self.listed(name), self.index_of(name.file)) else {
+            let Some(listed) = self.listed(name) else {
                 continue;
             };
+            let file = name.index as usize;
             if !path.is_empty() {
                 path.push(b'/');
             }
@@ -284,6 +304,7 @@ impl Listing {
         self.names.push(Name {
             parent: header.parent_directory,
             file,
+            index: NO_FILE,
             start,
             length: header.file_name_length,
             namespace: Namespace(header.flags),

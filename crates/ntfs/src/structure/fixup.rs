@@ -35,14 +35,13 @@ pub const fn entries(size: usize) -> usize {
 /// Fails where the signature is not `signature`, where the array is not of the right length or lies outside, and where the
 /// end of a stride does not hold the update sequence number.
 pub fn apply(bytes: &mut [u8], signature: [u8; 4]) -> Result<(), Damage> {
-    let name = String::from_utf8_lossy(&signature).into_owned();
-    let array = array_range(bytes, signature, &name)?;
+    let array = array_offset(bytes, signature)?;
     for stride in 1..entries(bytes.len()) {
         let end = stride * STRIDE;
         let entry = array + 2 * stride;
         if bytes[end - 2..end] != bytes[array..array + 2] {
             return Err(Damage::new(
-                format!("{name} update sequence number"),
+                format!("{} update sequence number", signature.escape_ascii()),
                 (end - 2) as u64,
                 format!("{:#06x}", u16::from_le_bytes([bytes[array], bytes[array + 1]])),
                 format!("{:#06x}", u16::from_le_bytes([bytes[end - 2], bytes[end - 1]])),
@@ -53,35 +52,39 @@ pub fn apply(bytes: &mut [u8], signature: [u8; 4]) -> Result<(), Damage> {
     Ok(())
 }
 
-fn array_range(bytes: &[u8], signature: [u8; 4], name: &str) -> Result<usize, Damage> {
+fn array_offset(bytes: &[u8], signature: [u8; 4]) -> Result<usize, Damage> {
     let header = <MultiSectorHeader as super::Structure>::read_from(bytes, 0)?;
+    let fault = |field: &str, offset, expected: String, found: String| {
+        let structure = format!("{} {field}", signature.escape_ascii());
+        Err(Damage::new(structure, offset, expected, found))
+    };
     if header.signature != signature {
-        return Err(Damage::new(
-            format!("{name} signature"),
+        return fault(
+            "signature",
             0,
-            format!("`{name}`"),
+            format!("`{}`", signature.escape_ascii()),
             format!("`{}`", header.signature.escape_ascii()),
-        ));
+        );
     }
     let (offset, count) = (
         usize::from(header.update_sequence_array_offset),
         usize::from(header.update_sequence_array_size),
     );
     if count != entries(bytes.len()) || !bytes.len().is_multiple_of(STRIDE) {
-        return Err(Damage::new(
-            format!("{name} update sequence array size"),
+        return fault(
+            "update sequence array size",
             6,
             entries(bytes.len()).to_string(),
             count.to_string(),
-        ));
+        );
     }
     if offset < 8 || !offset.is_multiple_of(2) || offset + 2 * count > STRIDE - 2 {
-        return Err(Damage::new(
-            format!("{name} update sequence array offset"),
+        return fault(
+            "update sequence array offset",
             4,
-            "an even offset within the first stride",
+            "an even offset within the first stride".into(),
             offset.to_string(),
-        ));
+        );
     }
     Ok(offset)
 }

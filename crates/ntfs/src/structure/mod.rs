@@ -105,18 +105,22 @@ pub trait Structure:
 }
 
 /// `length` bytes at `offset`; fails, naming `structure`, where `bytes` ends before.
+#[inline]
 pub fn part<'a>(bytes: &'a [u8], offset: usize, length: usize, structure: &str) -> Result<&'a [u8], Damage> {
-    offset
-        .checked_add(length)
-        .and_then(|end| bytes.get(offset..end))
-        .ok_or_else(|| {
-            Damage::new(
-                structure,
-                offset as u64,
-                format!("{length} bytes"),
-                format!("{} bytes up to the end", bytes.len().saturating_sub(offset)),
-            )
-        })
+    match offset.checked_add(length).and_then(|end| bytes.get(offset..end)) {
+        Some(part) => Ok(part),
+        None => Err(cut_off(bytes.len(), offset, length, structure)),
+    }
+}
+
+#[cold]
+fn cut_off(size: usize, offset: usize, length: usize, structure: &str) -> Damage {
+    Damage::new(
+        structure,
+        offset as u64,
+        format!("{length} bytes"),
+        format!("{} bytes up to the end", size.saturating_sub(offset)),
+    )
 }
 
 /// The same damage with an offset that counts from `by` bytes further back.
