@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Codes of one length for `a` to `d`, a match at distance 1 (256), and one with more length bytes (271).
+    /// Packed code lengths.
     fn lengths(symbols: &[(usize, u8)]) -> Vec<u8> {
         let mut packed = vec![0; LENGTHS];
         for (symbol, length) in symbols {
@@ -82,51 +82,23 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_specification_decodes() {
-        // [MS-XCA] 3.2: the alphabet, each letter in a code of 4 or 5 bits.
-        let mut input = vec![0; LENGTHS];
-        input[48] = 0x50;
-        input[49..55].fill(0x55);
-        input[55..59].fill(0x45);
-        input[59] = 0x44;
-        input[60] = 0x04;
-        input[128] = 0x05;
-        input.truncate(LENGTHS);
-        let letters: Vec<u8> = (b'a'..=b'z').collect();
-        let table: Vec<u8> = {
-            let mut table = vec![0_u8; 512];
-            for (symbol, length) in table.iter_mut().enumerate() {
-                let packed = input[symbol / 2];
-                *length = if symbol % 2 == 0 { packed & 0xF } else { packed >> 4 };
-            }
-            table
-        };
-        // Encode with the canonical code of that table, then decode.
-        let mut codes = Vec::new();
-        let mut next = 0_u32;
-        for length in 1..=15_u8 {
-            next <<= 1;
-            for (symbol, _) in table.iter().enumerate().filter(|(_, own)| **own == length) {
-                codes.push((symbol, length, next));
-                next += 1;
-            }
-        }
-        let mut stream: Vec<bool> = Vec::new();
-        for letter in &letters {
-            let (_, length, code) = codes
-                .iter()
-                .find(|(symbol, ..)| symbol == &usize::from(*letter))
-                .unwrap();
-            stream.extend((0..*length).rev().map(|bit| code >> bit & 1 == 1));
-        }
-        stream.resize(stream.len().next_multiple_of(16) + 16, false);
-        for unit in stream.chunks(16) {
+    fn literals_decode_by_their_codes() {
+        // 26 letters in codes of five bits: the code is the letter's number.
+        let letters: Vec<(usize, u8)> = (b'a'..=b'z').map(|letter| (usize::from(letter), 5)).collect();
+        let mut input = lengths(&letters);
+        let mut bits: Vec<bool> = (0..26_u8)
+            .rev()
+            .flat_map(|code| (0..5).rev().map(move |bit| code >> bit & 1 == 1))
+            .collect();
+        bits.resize(bits.len().next_multiple_of(16) + 16, false);
+        for unit in bits.chunks(16) {
             let value = unit.iter().fold(0_u16, |value, bit| value << 1 | u16::from(*bit));
             input.extend(value.to_le_bytes());
         }
         let mut output = [0; 26];
         decode(&input, &mut output).unwrap();
-        assert_eq!(output.to_vec(), letters);
+        assert_eq!(&output, b"zyxwvutsrqponmlkjihgfedcba");
+        assert!(decode(&input[..LENGTHS - 1], &mut output).is_err());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use cv_disk::{Damage, ReadError};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
-/// The longest attribute list that is read. Windows makes none longer than 256 KiB.
-const MAX_LIST: u64 = 1 << 20;
+/// The longest attribute list that NTFS has.
+const MAX_LIST: u64 = 256 << 10;
 
 /// An attribute of a file, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -90,6 +90,16 @@ impl Clusters {
         self.runs.get(index).filter(|run| run.vcn <= vcn)
     }
 
+    /// Where in the value the first run begins that begins after `offset`, in bytes; the value's end where there is none.
+    pub(crate) fn next_run_offset(&self, geometry: &Geometry, offset: u64) -> Option<u64> {
+        let cluster_size = u64::from(geometry.cluster_size);
+        let start = |run: &Run| run.vcn.saturating_mul(cluster_size);
+        let index = self.runs.partition_point(|run| start(run) <= offset);
+        let next = self.runs.get(index).map_or(self.file_size, start);
+        // Where there is a run at all, the fault lies elsewhere.
+        self.run_at(offset / cluster_size).is_none().then_some(next)
+    }
+
     /// Where on the volume the byte at `offset` stands, and how many bytes from there on follow each other.
     ///
     /// `None` where nothing is stored. Fails where no run is known, or where it lies beyond the volume.

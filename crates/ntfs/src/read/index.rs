@@ -14,6 +14,9 @@ use std::collections::HashSet;
 /// Nodes on the way down; more than any tree has whose blocks are at least a third full.
 const MAX_DEPTH: usize = 64;
 
+/// Blocks that cannot be read after which a walk looks for no more of them.
+const MAX_FAILURES: u32 = 1000;
+
 /// An index: the root in `$INDEX_ROOT` and the blocks in `$INDEX_ALLOCATION`.
 #[derive(Debug, Clone)]
 pub struct Index {
@@ -238,7 +241,7 @@ impl Index {
             take,
             stack: Vec::new(),
             visited: HashSet::new(),
-            is_damaged: false,
+            failures: 0,
             sweep: 0,
         };
         entries.enter(&self.root());
@@ -266,7 +269,7 @@ pub struct Entries<'a, T, F> {
     /// What is still to come of each node on the way from the root, the next step last.
     stack: Vec<Vec<Step<T>>>,
     visited: HashSet<u64>,
-    is_damaged: bool,
+    failures: u32,
     /// The next block to look at once all that is reachable was visited.
     sweep: u64,
 }
@@ -320,7 +323,8 @@ impl<T, F: Fn(&IndexEntry) -> Result<T, Damage>> Entries<'_, T, F> {
 
     /// The next block in use that was not visited.
     fn next_unreached(&mut self) -> Option<u64> {
-        while self.is_damaged && self.sweep < self.index.block_count() {
+        let is_of_use = 1..MAX_FAILURES;
+        while is_of_use.contains(&self.failures) && self.sweep < self.index.block_count() {
             let number = self.sweep;
             self.sweep += 1;
             let vcn = self.index.block_vcn(number);
@@ -356,7 +360,7 @@ impl<T, F: Fn(&IndexEntry) -> Result<T, Damage>> Iterator for Entries<'_, T, F> 
                     Err(failure) => failure,
                 },
             };
-            self.is_damaged = true;
+            self.failures += 1;
             return Some(Err(failure));
         }
     }

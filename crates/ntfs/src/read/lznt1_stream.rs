@@ -164,7 +164,13 @@ impl Lznt1Stream {
             Unit::Zeros => ExtentKind::Hole,
             Unit::Plain | Unit::Compressed(_) => ExtentKind::Data,
         };
-        let end = ((number + 1) * self.unit).min(self.clusters.valid_data_length);
+        // Where a run goes on for more units, all of them are of that kind.
+        let cluster_size = u64::from(self.volume.geometry.cluster_size);
+        let run = self.clusters.run_at(number * (self.unit / cluster_size));
+        let run_end = run.map_or(0, |run| run.end().saturating_mul(cluster_size) / self.unit * self.unit);
+        let end = ((number + 1) * self.unit)
+            .max(run_end)
+            .min(self.clusters.valid_data_length);
         Ok(Extent {
             start: offset,
             length: end - offset,

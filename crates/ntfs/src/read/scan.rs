@@ -5,13 +5,13 @@
 
 use crate::read::volume::Volume;
 use crate::structure::{Attributes, FileRecordHeader, FileReference, RecordFlags, Structure, fixup, moved, within};
-use cv_disk::{Damage, ReadError};
+use cv_disk::{Damage, ExtentKind, ReadError};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of `$MFT` read at once: large enough for a disk, small enough for a processor's cache.
 const PIECE: u64 = 1 << 20;
+const MAX_THREADS: usize = 64;
 
 /// A file record in use, in the piece it was read with.
 #[derive(Debug, Clone, Copy)]
@@ -55,40 +55,93 @@ pub trait Gather: Send + Sized {
 /// Shows every record in use to gatherers that `new` makes, on `threads` threads; gives what they gathered, in the order of the
 /// records whatever the number of threads. `None` where there is no record.
 pub fn scan<G: Gather>(volume: &Volume, threads: usize, new: impl Fn() -> G + Sync) -> Option<G> {
-    let record_size = u64::from(volume.geometry().record_size);
-    let per_piece = (PIECE / record_size).max(1);
-    let count = volume.record_count();
-    let pieces = count.div_ceil(per_piece);
-    let next = AtomicU64::new(0);
+    let pieces = Mutex::new(Pieces::new(volume));
     let gathered = Mutex::new(Ordered {
         next: 0,
         whole: None,
         waiting: Vec::new(),
     });
     let work = || {
-        let mut buffer = vec![0; (per_piece * record_size) as usize];
+        let mut buffer = Vec::new();
         loop {
-            let piece = next.fetch_add(1, Ordering::Relaxed);
-            if piece >= pieces {
+            let piece = pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((number, records)) = piece else {
                 return;
-            }
-            let records = piece * per_piece..count.min((piece + 1) * per_piece);
+            };
             let mut gatherer = new();
             scan_piece(volume, records, &mut buffer, &mut gatherer);
             gathered
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .add(piece, gatherer);
+                .add(number, gatherer);
         }
     };
-    let threads = threads.clamp(1, pieces.clamp(1, 64) as usize);
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..threads.clamp(1, MAX_THREADS) {
             scope.spawn(work);
         }
         work();
     });
     gathered.into_inner().unwrap_or_else(PoisonError::into_inner).whole
+}
+
+/// The pieces of `$MFT` that hold data. What is not stored holds no record in use, and is not read.
+struct Pieces<'a> {
+    volume: &'a Volume,
+    position: u64,
+    number: u64,
+    /// Bytes still to read at most: runs that lie over each other do not make a volume larger.
+    budget: u64,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(volume: &'a Volume) -> Self {
+        Self {
+            volume,
+            position: 0,
+            number: 0,
+            budget: volume.geometry().size(),
+        }
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    /// Its number, and its records.
+    type Item = (u64, Range<u64>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let geometry = self.volume.geometry();
+        let clusters = self.volume.mft_clusters();
+        let record_size = u64::from(geometry.record_size);
+        let size = clusters.file_size / record_size * record_size;
+        while self.position < size && self.budget > 0 {
+            let end = match clusters.extent(&**self.volume.disk(), geometry, self.position) {
+                Ok(extent) if extent.kind == ExtentKind::Data => extent.end().min(self.position + PIECE),
+                Ok(extent) => {
+                    // Rounded down: the record that the extent ends in may hold data.
+                    let end = extent.end() / record_size * record_size;
+                    self.position = end.max(self.position + record_size);
+                    continue;
+                }
+                // Where runs are missing, the next one that is known.
+                Err(_) => match clusters.next_run_offset(geometry, self.position) {
+                    Some(next) if next > self.position => {
+                        self.position = (next / record_size * record_size).max(self.position + record_size);
+                        continue;
+                    }
+                    // The bytes themselves cannot be had: each record is tried.
+                    _ => self.position + record_size,
+                },
+            };
+            let end = end.next_multiple_of(record_size).min(size);
+            let records = self.position / record_size..end / record_size;
+            self.budget = self.budget.saturating_sub(end - self.position);
+            self.position = end;
+            self.number += 1;
+            return Some((self.number - 1, records));
+        }
+        None
+    }
 }
 
 /// Puts what threads gathered into the order of the pieces.
@@ -112,9 +165,10 @@ impl<G: Gather> Ordered<G> {
     }
 }
 
-fn scan_piece(volume: &Volume, records: Range<u64>, buffer: &mut [u8], gatherer: &mut impl Gather) {
+fn scan_piece(volume: &Volume, records: Range<u64>, buffer: &mut Vec<u8>, gatherer: &mut impl Gather) {
     let record_size = volume.geometry().record_size as usize;
-    let piece = &mut buffer[..(records.end - records.start) as usize * record_size];
+    buffer.resize((records.end - records.start) as usize * record_size, 0);
+    let piece = &mut buffer[..];
     let read = |buf: &mut [u8], number: u64| {
         let geometry = volume.geometry();
         volume

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Descriptors kept; a volume rarely has more than some hundreds.
 const KEPT: usize = 1024;
+/// Pairs of stripes that are looked through for want of an index, half a GiB.
+const MAX_STRIPES: usize = 1024;
 
 /// `$Secure`.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ impl Secure {
     fn search(&self, id: u32) -> Option<Vec<u8>> {
         let size = self.descriptors.len();
         let mut stripe = vec![0; security::STRIPE as usize];
-        for start in (0..size).step_by(2 * security::STRIPE as usize) {
+        for start in (0..size).step_by(2 * security::STRIPE as usize).take(MAX_STRIPES) {
             let length = security::STRIPE.min(size - start) as usize;
             let bytes = &mut stripe[..length];
             if self.descriptors.read_at(bytes, start).is_err() {
