@@ -1,4 +1,5 @@
 //! Volumes that Windows and others made, and damaged ones.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -76,7 +77,7 @@ fn read_everything(volume: &cv_ntfs::Volume) -> usize {
     assert!(listing.damage().is_empty(), "{:?}", listing.damage());
     let mut listed = Vec::new();
     listing.walk(volume, Order::Names, |path, _| {
-        listed.push(String::from_utf8(path.to_vec()).unwrap())
+        listed.push(String::from_utf8(path.to_vec()).unwrap());
     });
     listed.sort();
     let walked: Vec<String> = files
@@ -180,18 +181,13 @@ fn damaged_volumes_are_read_as_far_as_they_can_be() {
             }
         }
         eprintln!(
-            "{name}: {} files, {} errors, {damage} damage, {unreadable} unreadable; scan: {} files, {paths} paths, {} orphans, {} damage; {:?} {:?}",
+            "{name}: {} files, {} errors, {damage} damaged, {unreadable} streams unreadable; \
+             by scan {} files, {paths} paths, {} orphans, {} damaged",
             files.len(),
             errors.len(),
             listing.files().len(),
             listing.orphans(&volume).len(),
             listing.damage().len(),
-            volume.report(),
-            errors
-                .iter()
-                .take(3)
-                .map(|e| format!("{e}: {:?}", std::error::Error::source(e).map(|s| s.to_string())))
-                .collect::<Vec<_>>(),
         );
         assert!(files.len() > 10, "{name}");
         assert!(start.elapsed() < Duration::from_secs(20), "{name}");

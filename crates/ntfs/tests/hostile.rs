@@ -1,4 +1,5 @@
 //! Damaged volumes: small ones, with random damage, in ways that checksums do not hide (NTFS has none).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../fuzz/bodies/decompress.rs"]
 mod decompress;

@@ -1,5 +1,5 @@
 //! Volumes that other programs made, read as those programs read them: mkntfs and ntfs-3g, wimlib, The Sleuth Kit.
-
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(unix)]
 
 mod support;
@@ -8,6 +8,7 @@ use cv_disk::{ExtentKind, Extents, ReadAt};
 use cv_ntfs::structure::reparse::{ReparsePoint, WofAlgorithm};
 use cv_ntfs::structure::{AttributeFlags, AttributeType};
 use cv_ntfs::{File, Listing, Order, Volume};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,10 +90,8 @@ fn populate(root: &Path) {
             content.as_bytes(),
         );
     }
-    let mut deep = String::from("deep");
-    for level in 0..40 {
-        deep.push_str(&format!("/level {level}"));
-    }
+    let deep: Vec<String> = (0..40).map(|level| format!("level {level}")).collect();
+    let deep = deep.join("/");
     write(&format!("{deep}/bottom"), b"reached");
 
     // Streams, small and large, more than fit into one record.
@@ -115,7 +114,7 @@ fn populate(root: &Path) {
     let fragments: Vec<fs::File> = (0..2)
         .map(|number| fs::File::create(root.join(format!("fragmented {number}"))).unwrap())
         .collect();
-    for round in 0..600 {
+    for round in 0..600_usize {
         for (number, mut file) in fragments.iter().enumerate() {
             file.write_all(&random((round % 251) as u8 ^ number as u8, 4096))
                 .unwrap();
@@ -548,7 +547,7 @@ fn files_compressed_by_wof() {
         {
             let mount = Mount::ntfs_3g(&image, &folder.path().join("mounted"), "streams_interface=windows");
             for (name, content) in &contents {
-                let hash = <sha1::Sha1 as sha1::Digest>::digest(content);
+                let hash = Sha1::digest(content);
                 let Some(resource) = wim_resource(&wim, &hash) else {
                     assert_eq!(*name, "none is left uncompressed");
                     continue;

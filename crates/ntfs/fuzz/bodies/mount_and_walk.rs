@@ -65,12 +65,13 @@ fn read_file(file: &File) {
         if let Ok(stream) = file.attribute_stream(attribute) {
             read_stream(&stream);
         }
-        if attribute.type_code == AttributeType::INDEX_ROOT {
-            if let Ok(index) = file.index(&attribute.name) {
-                let keys = index.entries(|entry| Ok(entry.key().to_vec())).take(FILES);
-                for key in keys.collect::<Vec<_>>().into_iter().flatten().take(20) {
-                    let _ = index.find(&key, |entry| entry.data().map(<[u8]>::to_vec));
-                }
+        if attribute.type_code != AttributeType::INDEX_ROOT {
+            continue;
+        }
+        if let Ok(index) = file.index(&attribute.name) {
+            let keys = index.entries(|entry| Ok(entry.key().to_vec())).take(FILES);
+            for key in keys.collect::<Vec<_>>().into_iter().flatten().take(20) {
+                let _ = index.find(&key, |entry| entry.data().map(<[u8]>::to_vec));
             }
         }
     }

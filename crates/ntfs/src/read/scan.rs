@@ -4,6 +4,7 @@
 //! piece. This is many times as fast as going through the directories, and finds files that no directory leads to.
 
 use crate::read::volume::Volume;
+use crate::structure::system_file::MIRRORED_RECORDS;
 use crate::structure::{Attributes, FileRecordHeader, FileReference, RecordFlags, Structure, fixup, moved, within};
 use cv_disk::{Damage, ExtentKind, ReadError};
 use std::ops::Range;
@@ -207,8 +208,11 @@ fn scan_piece(volume: &Volume, records: Range<u64>, buffer: &mut Vec<u8>, gather
 
 fn scan_record(number: u64, bytes: &mut [u8], gatherer: &mut impl Gather) -> Result<(), Damage> {
     let signature = &bytes[..4];
-    // Never used: zeros (Windows 10) or anything else that says nothing.
-    if signature != FileRecordHeader::SIGNATURE && signature != FileRecordHeader::BAD_SIGNATURE {
+    // Never used: zeros (Windows 10) or anything else that says nothing. The first records are always in use.
+    if number >= MIRRORED_RECORDS
+        && signature != FileRecordHeader::SIGNATURE
+        && signature != FileRecordHeader::BAD_SIGNATURE
+    {
         return Ok(());
     }
     // Not worth undoing its fixups.

@@ -77,9 +77,12 @@ impl FileName {
         })
     }
 
-    /// The name's bytes within an attribute value or index key.
+    /// The name's bytes within an attribute value or index key; never none.
     pub fn name_bytes(bytes: &[u8]) -> Result<&[u8], Damage> {
         let length = usize::from(*part(bytes, 0x40, 1, "$FILE_NAME, name length")?.first().unwrap_or(&0));
+        if length == 0 {
+            return Err(Damage::new("$FILE_NAME, name length", 0x40, "at least 1", "0"));
+        }
         part(bytes, FileNameHeader::SIZE, 2 * length, "$FILE_NAME, name")
     }
 

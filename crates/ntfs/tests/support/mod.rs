@@ -1,6 +1,7 @@
 //! What the tests that use other tools and the corpus share.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use cv_disk::{RawFile, ReadAt};
 use cv_ntfs::{File, FileError, Volume};
@@ -75,7 +76,7 @@ pub fn unpack(name: &str, folder: &Path) -> Option<PathBuf> {
             .arg("--sparse")
             .arg("-C")
             .arg(folder));
-    } else if name.ends_with(".zip") {
+    } else if name.contains(".zip") {
         if !have(&["unzip"]) {
             return None;
         }
