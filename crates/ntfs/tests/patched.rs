@@ -75,15 +75,10 @@ fn copied(attribute: &Attribute, record: &[u8]) -> Vec<u8> {
     record[attribute.offset..attribute.offset + attribute.header.record_length as usize].to_vec()
 }
 
-#[test]
-fn the_record_of_the_mft_may_need_further_records() {
-    let Some(disk) = volume("512") else { return };
-    let disk = Arc::new(disk);
-    let before = open(&disk);
-    let expected: Vec<String> = support::walk(&before).0.into_iter().map(|(path, _)| path).collect();
+/// Makes every cluster of `$MFT` a run, so that its record needs further ones; gives the runs.
+fn fragment_mft(disk: &MemoryDisk, before: &Volume) -> Vec<Run> {
     let record = before.record(0).unwrap();
     let clusters = before.mft_clusters().clone();
-    // Every cluster of $MFT becomes a run; the first 64 are for the base record, the others for records 16 to 23.
     let single: Vec<Run> = clusters
         .runs
         .iter()
@@ -95,6 +90,7 @@ fn the_record_of_the_mft_may_need_further_records() {
             })
         })
         .collect();
+    // For the base record, and for records 16 to 23.
     let extents: Vec<&[Run]> = std::iter::once(&single[..64]).chain(single[64..].chunks(250)).collect();
     let encode = |runs: &[Run], is_first: bool| {
         let header = NonResidentHeader {
@@ -136,7 +132,7 @@ fn the_record_of_the_mft_may_need_further_records() {
                 list.push(entry(AttributeType::DATA, runs[0].vcn, reference, 50));
                 let mut header = FileRecordHeader::new(reference.record(), 3, RecordFlags::IN_USE, 1024);
                 header.base_file_record_segment = record.reference();
-                write_record(&disk, &before, header, &[encode(runs, false)]);
+                write_record(disk, before, header, &[encode(runs, false)]);
             }
             encode(extents[0], true)
         } else {
@@ -165,11 +161,21 @@ fn the_record_of_the_mft_may_need_further_records() {
     ));
     attributes.sort_by_key(|(type_code, _)| *type_code);
     let attributes: Vec<Vec<u8>> = attributes.into_iter().map(|(_, bytes)| bytes).collect();
-    write_record(&disk, &before, record.header, &attributes);
+    write_record(disk, before, record.header, &attributes);
+    single
+}
+
+#[test]
+fn the_record_of_the_mft_may_need_further_records() {
+    let Some(disk) = volume("512") else { return };
+    let disk = Arc::new(disk);
+    let before = open(&disk);
+    let expected: Vec<String> = support::walk(&before).0.into_iter().map(|(path, _)| path).collect();
+    let runs = fragment_mft(&disk, &before);
 
     let after = open(&disk);
     assert!(after.report().damage.is_empty(), "{:?}", after.report());
-    assert_eq!(after.mft_clusters().runs, single);
+    assert_eq!(after.mft_clusters().runs, runs);
     let (files, errors) = support::walk(&after);
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(files.into_iter().map(|(path, _)| path).collect::<Vec<_>>(), expected);

@@ -179,6 +179,9 @@ impl Listing {
     /// Shows every name that the root leads to, 8.3 names of files with a long one left out, a directory before what is in it;
     /// `visit` is given the path in WTF-8, names separated by `/`, none before the first. A directory with several names, which
     /// is against the rules, is entered through one.
+    ///
+    /// A damaged or hostile volume may hold names such as `..` or `a/b`: before a path is used on the host, each name is to
+    /// pass [`check_stored_component`](cv_winname::check_stored_component).
     pub fn walk(&self, volume: &Volume, order: Order, mut visit: impl FnMut(&[u8], Listed<'_>)) {
         let mut entered = vec![false; self.files.len()];
         self.walk_marking(volume, order, &mut entered, &mut visit);
