@@ -13,9 +13,14 @@ const EXTENTS: usize = 1000;
 
 /// Opens `bytes` as a volume and reads all there is: by directories, by record numbers and by scan.
 pub fn mount_and_walk(bytes: &[u8]) {
-    let Ok(volume) = Volume::open(Arc::new(MemoryDisk::from(bytes))) else {
-        return;
-    };
+    let disk = Arc::new(MemoryDisk::from(bytes));
+    if let Ok(volume) = Volume::open(disk.clone()) {
+        walk(&volume);
+    }
+    assert_eq!(Arc::strong_count(&disk), 1, "nothing outlives the volume");
+}
+
+fn walk(volume: &Volume) {
     for number in 0..volume.record_count().min(FILES as u64) {
         if let Ok(file) = volume.file(number) {
             read_file(&file);
@@ -44,9 +49,9 @@ pub fn mount_and_walk(bytes: &[u8]) {
     for id in 0x100..0x104 {
         let _ = volume.security_descriptor(id);
     }
-    let listing = Listing::of(&volume, 1);
-    listing.walk(&volume, Order::Names, |path, _| assert!(!path.is_empty()));
-    let _ = listing.orphans(&volume);
+    let listing = Listing::of(volume, 1);
+    listing.walk(volume, Order::Names, |path, _| assert!(!path.is_empty()));
+    let _ = listing.orphans(volume);
 }
 
 fn read_file(file: &File) {

@@ -8,11 +8,7 @@ use crate::structure::security::{self, SecurityDescriptorEntryHeader};
 use crate::structure::system_file::{SDS, SECURE, SII};
 use crate::structure::{Structure, moved, within};
 use cv_disk::{Damage, ReadAt, ReadError};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Descriptors kept; a volume rarely has more than some hundreds.
-const KEPT: usize = 1024;
 /// Pairs of stripes that are looked through for want of an index, half a GiB.
 const MAX_STRIPES: usize = 1024;
 
@@ -22,7 +18,6 @@ pub struct Secure {
     /// By number.
     index: Index,
     descriptors: Stream,
-    kept: Mutex<HashMap<u32, Arc<[u8]>>>,
 }
 
 impl Secure {
@@ -32,36 +27,24 @@ impl Secure {
         Ok(Self {
             index: file.index(&SII)?,
             descriptors: file.stream(&SDS)?,
-            kept: Mutex::default(),
         })
     }
 
     /// The security descriptor with that number; `None` where there is none.
     ///
     /// Of the two copies in `$SDS` either serves. Where `$SII` is damaged, `$SDS` is looked through.
-    pub(crate) fn find(&self, volume: &Volume, id: u32) -> Result<Option<Arc<[u8]>>, FileError> {
-        debug_assert_eq!(volume.geometry(), self.index.volume().geometry());
-        if let Some(known) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Some(known.clone()));
-        }
+    pub fn find(&self, id: u32) -> Result<Option<Vec<u8>>, FileError> {
         let entry = self.index.find(&id.to_le_bytes(), |entry| {
             SecurityDescriptorEntryHeader::read_from(entry.data()?, 0)
         });
-        let found = match entry {
-            Ok(None) => return Ok(None),
-            Ok(Some(entry)) => self.read(&entry),
-            Err(error) => match self.search(id) {
-                Some(descriptor) => Ok(descriptor),
-                None => return Err(error),
-            },
-        };
-        let descriptor: Arc<[u8]> = found.map_err(|error| FileError::read(SECURE.record, error))?.into();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
+        match entry {
+            Ok(None) => Ok(None),
+            Ok(Some(entry)) => self
+                .read(&entry)
+                .map(Some)
+                .map_err(|error| FileError::read(SECURE.record, error)),
+            Err(error) => self.search(id).map(Some).ok_or(error),
         }
-        kept.insert(id, descriptor.clone());
-        Ok(Some(descriptor))
     }
 
     /// The security descriptor of the entry that `header`, from an index, describes.

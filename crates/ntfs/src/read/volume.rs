@@ -12,8 +12,12 @@ use crate::structure::volume_information::{VolumeFlags, VolumeInformation};
 use crate::structure::{AttributeType, BootSector, FileReference, Geometry, Structure};
 use cv_disk::{Damage, ReadAt, ReadError};
 use cv_winname::UpcaseTable;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Security descriptors kept; a volume rarely has more than some hundreds.
+const DESCRIPTORS_KEPT: usize = 1024;
 
 /// An NTFS volume, read by any number of threads at once.
 ///
@@ -28,7 +32,8 @@ pub(crate) struct Inner {
     pub(crate) disk: Arc<dyn ReadAt>,
     pub(crate) geometry: Geometry,
     pub(crate) records: Records,
-    pub(crate) secure: OnceLock<Option<Secure>>,
+    /// Security descriptors by number, as far as they were asked for.
+    descriptors: Mutex<HashMap<u32, Arc<[u8]>>>,
     boot_sector: BootSector,
     report: OpenReport,
     upcase: UpcaseTable,
@@ -119,7 +124,7 @@ impl Volume {
             disk,
             geometry,
             records,
-            secure: OnceLock::new(),
+            descriptors: Mutex::default(),
             boot_sector,
             report,
             upcase: UpcaseTable::windows().clone(),
@@ -253,12 +258,19 @@ impl Volume {
 
     /// The security descriptor that `$Secure` keeps under `id`, in self-relative form; `None` where there is none.
     pub fn security_descriptor(&self, id: u32) -> Result<Option<Arc<[u8]>>, FileError> {
-        let secure = self.inner.secure.get_or_init(|| Secure::open(self).ok());
-        match secure {
-            Some(secure) => secure.find(self, id),
-            // Says why.
-            None => Secure::open(self)?.find(self, id),
+        if let Some(known) = self.inner.descriptors().get(&id) {
+            return Ok(Some(known.clone()));
         }
+        let Some(descriptor) = Secure::open(self)?.find(id)? else {
+            return Ok(None);
+        };
+        let descriptor: Arc<[u8]> = descriptor.into();
+        let mut descriptors = self.inner.descriptors();
+        if descriptors.len() >= DESCRIPTORS_KEPT {
+            descriptors.clear();
+        }
+        descriptors.insert(id, descriptor.clone());
+        Ok(Some(descriptor))
     }
 }
 
@@ -272,6 +284,10 @@ impl fmt::Debug for Volume {
 }
 
 impl Inner {
+    fn descriptors(&self) -> MutexGuard<'_, HashMap<u32, Arc<[u8]>>> {
+        self.descriptors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn record(&self, number: u64) -> Result<FileRecord, FileError> {
         self.records.read(&*self.disk, &self.geometry, number)
     }
