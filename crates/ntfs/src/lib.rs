@@ -1,4 +1,4 @@
-//! NTFS 3.1: one set of on-disk structures ([`structure`]) for the reader, the writer and the checker.
+//! NTFS 3.1: one set of on-disk structures ([`structure`]) for the reader, the writer and the checker ([`check`]).
 //!
 //! ```no_run
 //! use cv_disk::{RawFile, ReadAt};
@@ -20,6 +20,7 @@
 //! Every thread may read through the same [`Volume`], [`File`] and [`Stream`]. A damaged part of a volume costs only that part;
 //! its error names the file record and the place.
 
+pub mod check;
 pub mod compress;
 mod error;
 pub mod read;
