@@ -433,33 +433,22 @@ impl Tree<'_, '_> {
         let mut unreached = Tally::default();
         let mut behind = Tally::default();
         let mut reached = std::mem::take(&mut self.reached);
-        for range in bitmap.stored(volume) {
-            let mut start = range.start / 8 * 8;
-            while start < range.end {
-                let mut bytes = vec![0; (size.min(start + WINDOW) - start) as usize];
-                if let Err(damage) = bitmap.read(&mut bytes, start, volume, "$BITMAP") {
-                    self.broken(damage);
-                    return;
-                }
-                for (number, chunk) in bytes.chunks(8).enumerate() {
-                    let mut marked = [0; 8];
-                    marked[..chunk.len()].copy_from_slice(chunk);
-                    let marked = u64::from_le_bytes(marked);
-                    let word = start / 8 + number as u64;
-                    let reached = reached.get_mut(&word);
-                    let unused = marked & !reached.as_deref().copied().unwrap_or(0);
-                    if let Some(reached) = reached {
-                        *reached &= !marked;
-                    }
-                    let inside = match count.saturating_sub(word * 64) {
-                        left @ 0..64 => (1 << left) - 1,
-                        _ => u64::MAX,
-                    };
-                    unreached.add(word, unused & inside);
-                    behind.add(word, unused & !inside);
-                }
-                start += bytes.len().max(1) as u64;
+        for word in bitmap.words(volume, "$BITMAP") {
+            let (word, marked) = match word {
+                Ok(word) => word,
+                Err(damage) => return self.broken(damage),
+            };
+            let reached = reached.get_mut(&word);
+            let unused = marked & !reached.as_deref().copied().unwrap_or(0);
+            if let Some(reached) = reached {
+                *reached &= !marked;
             }
+            let inside = match count.saturating_sub(word * 64) {
+                left @ 0..64 => (1 << left) - 1,
+                _ => u64::MAX,
+            };
+            unreached.add(word, unused & inside);
+            behind.add(word, unused & !inside);
         }
         for (word, bits) in reached.into_iter().filter(|(_, bits)| *bits != 0) {
             let block = word * 64 + u64::from(bits.trailing_zeros());

@@ -404,27 +404,15 @@ pub(super) fn compare_bitmap(context: &Context, records: &Records, findings: &mu
             }
         }
     };
-    for range in bitmap.stored(volume) {
-        let mut start = range.start / 8 * 8;
-        while start < range.end {
-            let mut bytes = vec![0; (size.min(start + (64 << 10)) - start) as usize];
-            if bitmap.read(&mut bytes, start, volume, "$MFT, $BITMAP").is_err() {
-                break;
-            }
-            for (number, chunk) in bytes.chunks(8).enumerate() {
-                let mut marked = [0; 8];
-                marked[..chunk.len()].copy_from_slice(chunk);
-                let marked = u64::from_le_bytes(marked);
-                let word = start / 8 + number as u64;
-                while let Some((before, used)) = in_use.next_if(|(page, _)| *page < word) {
-                    look(before, 0, used);
-                }
-                let used = in_use.next_if(|(page, _)| *page == word).map_or(0, |(_, used)| used);
-                if marked != used {
-                    look(word, marked, used);
-                }
-            }
-            start += bytes.len().max(1) as u64;
+    for word in bitmap.words(volume, "$MFT, $BITMAP") {
+        // That it cannot be read the first pass has told.
+        let Ok((word, marked)) = word else { return };
+        while let Some((before, used)) = in_use.next_if(|(page, _)| *page < word) {
+            look(before, 0, used);
+        }
+        let used = in_use.next_if(|(page, _)| *page == word).map_or(0, |(_, used)| used);
+        if marked != used {
+            look(word, marked, used);
         }
     }
     for (word, used) in in_use {

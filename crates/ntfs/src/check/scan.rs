@@ -86,7 +86,7 @@ pub(super) fn scan(context: &Context, piece: Range<u64>) -> Outcome {
     if let Err(damage) = whole {
         outcome.findings.volume(Severity::Error, damage);
     }
-    let marks = marks(context, &piece);
+    let marks = marks(context, &piece, &mut outcome.findings);
     for (number, bytes) in piece.clone().zip(bytes.chunks_exact_mut(size as usize)) {
         let bit = (number - piece.start / 8 * 8) as usize;
         let is_marked = marks.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1);
@@ -143,7 +143,7 @@ fn held<'a>(record: u64, attributes: impl Iterator<Item = Attribute<'a>>) -> imp
 }
 
 /// The bytes of `$MFT`'s bitmap for `piece`, from a whole byte on; those that cannot be read are clear.
-fn marks(context: &Context, piece: &Range<u64>) -> Vec<u8> {
+fn marks(context: &Context, piece: &Range<u64>, findings: &mut Findings) -> Vec<u8> {
     let Some(bitmap) = &context.mft.bitmap else {
         return Vec::new();
     };
@@ -152,7 +152,10 @@ fn marks(context: &Context, piece: &Range<u64>) -> Vec<u8> {
     let mut marks = vec![0; end.saturating_sub(start) as usize];
     match bitmap.read(&mut marks, start, &context.volume, "$MFT, $BITMAP") {
         Ok(()) => marks,
-        Err(_) => Vec::new(),
+        Err(damage) => {
+            findings.volume(Severity::Error, damage);
+            Vec::new()
+        }
     }
 }
 

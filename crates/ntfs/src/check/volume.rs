@@ -196,6 +196,9 @@ impl Clusters {
     }
 }
 
+/// Bytes of a bitmap that are read together.
+const PIECE: u64 = 64 << 10;
+
 /// A value wherever it is.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
@@ -287,5 +290,54 @@ impl Value {
             }
             Self::Clusters(clusters) => Box::new(clusters.stored(volume)),
         }
+    }
+
+    /// The 64-bit words of a bitmap that are not 0, with their numbers, in ascending order. An error ends them.
+    pub fn words<'a>(
+        &'a self,
+        volume: &'a Volume,
+        structure: &'a str,
+    ) -> impl Iterator<Item = Result<(u64, u64), Damage>> + 'a {
+        let size = self.size(volume);
+        let mut stored = self.stored(volume);
+        // Words from `next` to `end` are still to be looked at, those from `read` on are in `piece`.
+        let (mut next, mut end, mut read) = (0, 0, 0);
+        let mut piece: Vec<u8> = Vec::new();
+        let mut has_failed = false;
+        std::iter::from_fn(move || {
+            while !has_failed {
+                if next == end {
+                    let range = stored.next()?;
+                    // Two ranges may share a word.
+                    next = end.max(range.start / 8);
+                    end = next.max(range.end.div_ceil(8));
+                    piece.clear();
+                    continue;
+                }
+                let within = ((next - read) * 8) as usize;
+                if within >= piece.len() {
+                    let start = next * 8;
+                    piece.resize((end * 8).min(size).min(start + PIECE).saturating_sub(start) as usize, 0);
+                    read = next;
+                    if let Err(damage) = self.read(&mut piece, start, volume, structure) {
+                        has_failed = true;
+                        return Some(Err(damage));
+                    }
+                    if piece.is_empty() {
+                        return None;
+                    }
+                    continue;
+                }
+                let part = &piece[within..piece.len().min(within + 8)];
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                let word = u64::from_le_bytes(word);
+                next += 1;
+                if word != 0 {
+                    return Some(Ok((next - 1, word)));
+                }
+            }
+            None
+        })
     }
 }
