@@ -69,7 +69,7 @@ pub(super) fn check(
     for entry in &entries {
         let segment = entry.segment_reference;
         let found = if segment.record() == number {
-            base.attributes.iter().any(|attribute| is_meant(entry, attribute)) && is_current(segment, base_reference)
+            base.attributes.iter().any(|attribute| is_meant(entry, attribute)) && segment == base_reference
         } else {
             let record = loaded
                 .entry(segment.record())
@@ -78,7 +78,7 @@ pub(super) fn check(
                 extensions.are_whole = false;
                 continue;
             };
-            is_current(segment, record.reference()) && record.attributes().any(|attribute| is_meant(entry, &attribute))
+            segment == record.reference() && record.attributes().any(|attribute| is_meant(entry, &attribute))
         };
         if found {
             named.insert((segment.record(), entry.instance));
@@ -123,11 +123,6 @@ fn is_meant(entry: &AttributeListEntry, attribute: &Attribute<'_>) -> bool {
         && attribute.is_named(&entry.name)
 }
 
-/// A sequence number of 0 asks for none in particular.
-fn is_current(reference: FileReference, current: FileReference) -> bool {
-    reference == current || reference.record() == current.record() && reference.sequence() == 0
-}
-
 fn describe(entry: &AttributeListEntry) -> String {
     let name = if entry.name.is_empty() {
         String::new()
@@ -158,9 +153,9 @@ fn load(
     let owner = record.header.base_file_record_segment;
     let mistake = if !record.header.is_in_use() {
         Some(("in use", "free".into()))
-    } else if !is_current(segment, record.reference()) {
+    } else if segment != record.reference() {
         Some(("with this sequence number", format!("record {}", record.reference())))
-    } else if !is_current(owner, base) {
+    } else if owner != base {
         let found = if owner.0 == 0 {
             "the first record of a file".into()
         } else {

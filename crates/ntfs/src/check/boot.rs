@@ -40,7 +40,9 @@ pub(super) fn check(disk: &dyn ReadAt, findings: &mut Findings) -> Result<Option
         copy.as_ref().and_then(|(copy, _)| Geometry::of(copy).ok()),
     ];
     match &copy {
-        Some((copy, offset)) => compare(&first, copy, *offset, findings),
+        // A first sector that says no sizes is no measure for the copy.
+        Some((copy, offset)) if geometries[0].is_some() => compare(&first, copy, *offset, findings),
+        Some(_) => {}
         None => {
             let offset = geometries[0].map_or(disk.len(), |geometry| end_of_sectors(&geometry));
             findings.volume(

@@ -2,7 +2,8 @@
 
 use super::findings::Findings;
 use super::volume::{Clusters, Value, Volume};
-use cv_disk::{Damage, Severity};
+use cv_disk::{Damage, Faults, Severity};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Clusters of one file that follow each other.
@@ -43,6 +44,7 @@ impl OwnedRuns {
     pub fn into_used(mut self, record_place: impl Fn(u64) -> u64, findings: &mut Findings) -> UsedClusters {
         self.0.sort_unstable_by_key(|run| (run.lcn, run.record, run.clusters));
         let mut used = UsedClusters::default();
+        let mut crossings = Crossings::default();
         let mut furthest: Option<OwnedRun> = None;
         for run in self.0 {
             let end = run.lcn + run.clusters;
@@ -54,16 +56,7 @@ impl OwnedRuns {
                 let before_end = before.lcn + before.clusters;
                 if run.lcn < before_end {
                     let shared = run.lcn..end.min(before_end);
-                    findings.record(
-                        Severity::Error,
-                        run.record,
-                        Damage::new(
-                            "run list",
-                            record_place(run.record),
-                            "clusters of its own",
-                            format!("{} that record {} has too", clusters(&shared), before.record),
-                        ),
-                    );
+                    crossings.add(run.record, before.record, &shared);
                     match used.shared.last_mut() {
                         Some(last) if shared.start <= last.end => last.end = last.end.max(shared.end),
                         _ => used.shared.push(shared),
@@ -75,7 +68,41 @@ impl OwnedRuns {
             }
             furthest = Some(run);
         }
+        crossings.report(record_place, findings);
         used
+    }
+}
+
+/// Clusters that two files have, by the pair of files.
+#[derive(Debug, Default)]
+struct Crossings {
+    pairs: BTreeMap<(u64, u64), (Range<u64>, u64)>,
+}
+
+impl Crossings {
+    fn add(&mut self, record: u64, other: u64, shared: &Range<u64>) {
+        // Of a thousand pairs no more are listed.
+        if self.pairs.len() < Faults::LISTED || self.pairs.contains_key(&(record, other)) {
+            let (_, count) = self.pairs.entry((record, other)).or_insert((shared.clone(), 0));
+            *count += shared.end - shared.start;
+        }
+    }
+
+    fn report(self, record_place: impl Fn(u64) -> u64, findings: &mut Findings) {
+        for ((record, other), (first, count)) in self.pairs {
+            let more = match count - (first.end - first.start) {
+                0 => String::new(),
+                more => format!(", and {more} others,"),
+            };
+            let owner = if other == record {
+                "it has twice".into()
+            } else {
+                format!("record {other} has too")
+            };
+            let found = format!("{}{more} that {owner}", clusters(&first));
+            let damage = Damage::new("run list", record_place(record), "clusters of its own", found);
+            findings.record(Severity::Error, record, damage);
+        }
     }
 }
 
@@ -127,6 +154,7 @@ impl UsedClusters {
             bitmap,
             volume,
             pending: None,
+            wrong: [Wrong::default(), Wrong::default()],
         };
         // Everywhere but in the parts that are stored, or in use, both sides are clear.
         let stored = bitmap
@@ -144,7 +172,7 @@ impl UsedClusters {
             }
         }
         comparison.expect_clear(&self.ranges, &mut next_used, position..total, findings);
-        comparison.flush(findings);
+        comparison.finish(findings);
         check_end(bitmap, volume, findings);
     }
 }
@@ -162,7 +190,20 @@ struct Comparison<'a> {
     bitmap: &'a Value,
     volume: &'a Volume,
     pending: Option<Pending>,
+    /// What was found marked, and what clear, by mistake.
+    wrong: [Wrong; 2],
 }
+
+/// How often one mistake was found.
+#[derive(Default)]
+struct Wrong {
+    ranges: u64,
+    /// Clusters in the ranges that are not listed.
+    unlisted: u64,
+}
+
+/// Ranges of one mistake that are listed.
+const LISTED_RANGES: u64 = 100;
 
 impl Comparison<'_> {
     /// The bits of `range` are clear: all clusters in use there are unmarked.
@@ -228,19 +269,42 @@ impl Comparison<'_> {
         let Some(Pending { range, is_used }) = self.pending.take() else {
             return;
         };
-        let severity = if is_used { Severity::Error } else { Severity::Warning };
-        if findings.is_full(severity) {
-            findings.omit();
-            return;
-        }
-        let place = self.bitmap.place(range.start / 8, self.volume);
-        let (expected, found) = if is_used {
-            (format!("{} marked, as a file has them", clusters(&range)), "clear")
+        let wrong = &mut self.wrong[usize::from(is_used)];
+        wrong.ranges += 1;
+        if wrong.ranges > LISTED_RANGES {
+            wrong.unlisted += range.end - range.start;
         } else {
-            (format!("{} clear, as no file has them", clusters(&range)), "marked")
-        };
-        findings.volume(severity, Damage::new("$Bitmap", place, expected, found));
+            let place = self.bitmap.place(range.start / 8, self.volume);
+            report(is_used, &clusters(&range), place, findings);
+        }
     }
+
+    fn finish(mut self, findings: &mut Findings) {
+        self.flush(findings);
+        for (wrong, is_used) in self.wrong.iter().zip([false, true]) {
+            if wrong.unlisted > 0 {
+                let subject = format!("{} further clusters", wrong.unlisted);
+                report(is_used, &subject, self.bitmap.place(0, self.volume), findings);
+            }
+        }
+    }
+}
+
+fn report(is_used: bool, subject: &str, place: u64, findings: &mut Findings) {
+    let (severity, expected, found) = if is_used {
+        (
+            Severity::Error,
+            format!("{subject} marked, as a file has them"),
+            "clear",
+        )
+    } else {
+        (
+            Severity::Warning,
+            format!("{subject} clear, as no file has them"),
+            "marked",
+        )
+    };
+    findings.volume(severity, Damage::new("$Bitmap", place, expected, found));
 }
 
 fn set_bits(bytes: &mut [u8], range: Range<u64>) {

@@ -2,6 +2,7 @@
 
 use crate::structure::within;
 use cv_disk::{Damage, Fault, Faults, Severity};
+use std::collections::HashMap;
 
 /// A fault and the record in which it shows.
 #[derive(Debug, Clone)]
@@ -11,13 +12,23 @@ pub(super) struct Finding {
     damage: Damage,
 }
 
+/// Faults of one kind that are kept.
+const OF_ONE_KIND: usize = 200;
+
 /// The faults of one piece of the work, in the order they were found. Of each severity the first [`Faults::LISTED`] are
-/// kept, so that neither millions take memory nor notes hide an error.
+/// kept, and of each kind the first [`OF_ONE_KIND`], so that neither millions take memory nor many of one kind hide another.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     kept: Vec<Finding>,
     counts: [usize; 3],
+    kinds: HashMap<(Severity, String), usize>,
     omitted: u64,
+}
+
+/// What a structure is called, without the names in it.
+fn kind(structure: &str) -> String {
+    let parts: Vec<&str> = structure.split('`').step_by(2).collect();
+    parts.join("`")
 }
 
 impl Findings {
@@ -32,26 +43,22 @@ impl Findings {
     }
 
     fn add(&mut self, severity: Severity, record: Option<u64>, damage: Damage) {
-        if self.is_full(severity) {
+        if self.counts[severity as usize] == Faults::LISTED {
             self.omitted += 1;
             return;
         }
+        let of_kind = self.kinds.entry((severity, kind(&damage.structure))).or_default();
+        if *of_kind == OF_ONE_KIND {
+            self.omitted += 1;
+            return;
+        }
+        *of_kind += 1;
         self.counts[severity as usize] += 1;
         self.kept.push(Finding {
             severity,
             record,
             damage,
         });
-    }
-
-    /// Whether another fault so bad would be counted only.
-    pub fn is_full(&self, severity: Severity) -> bool {
-        self.counts[severity as usize] >= Faults::LISTED
-    }
-
-    /// Counts one that is not to be listed.
-    pub fn omit(&mut self) {
-        self.omitted += 1;
     }
 
     /// Takes over what another piece of the work found.
@@ -88,5 +95,26 @@ impl Findings {
             faults.push(Fault::new(finding.severity, damage));
         }
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_one_kind_hide_no_other() {
+        let mut findings = Findings::default();
+        let damage = |structure: String| Damage::new(structure, 0, "0", "1");
+        for number in 0..5000 {
+            findings.volume(Severity::Note, damage(format!("entry `{number}`, size")));
+            findings.record(Severity::Warning, number, damage("order".into()));
+        }
+        findings.record(Severity::Error, 7, damage("signature".into()));
+        let faults = findings.into_faults(|record| Some(format!("\\file {record}")));
+        assert_eq!(faults.listed().len(), 1 + 2 * OF_ONE_KIND);
+        assert_eq!(faults.omitted(), 2 * (5000 - OF_ONE_KIND as u64));
+        assert_eq!(faults.listed()[0].damage.structure, "record 7 (\\file 7): signature");
+        assert_eq!(faults.listed()[1].severity, Severity::Warning);
     }
 }

@@ -22,6 +22,9 @@ const WHOLE: u64 = 8 << 20;
 /// Bytes of a larger one that are read together.
 const WINDOW: u64 = 64 << 10;
 
+/// Bytes of a key that are shown.
+const SHOWN: usize = 24;
+
 /// Is called for each entry with a key, in the order of the keys, with the entry's place in the volume.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&IndexEntry<'_>, u64, &mut Findings);
 
@@ -90,7 +93,12 @@ pub(super) fn check(
         context,
         number,
         title,
-        rule: header.collation_rule,
+        // A wrong rule was told; the names are in order all the same.
+        rule: if name == I30 {
+            CollationRule::FILE_NAME
+        } else {
+            header.collation_rule
+        },
         block_size,
         unit: u64::from(context.volume.geometry.index_vcn_unit(header.bytes_per_index_buffer)),
         blocks: blocks.as_ref(),
@@ -403,7 +411,7 @@ impl Tree<'_, '_> {
         if order != Ordering::Less {
             let text = |key: &Key| match key {
                 Key::Name(name) => super::file::quoted(name),
-                Key::Other(key) => format!("{key:02x?}"),
+                Key::Other(key) => format!("{:02x?}", &key[..key.len().min(SHOWN)]),
             };
             let found = match &self.previous {
                 Some(previous) => format!("{} behind {}", text(&current), text(previous)),

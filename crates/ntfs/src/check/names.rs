@@ -347,9 +347,15 @@ pub(super) fn check_reachable(context: &Context, records: &Records, findings: &m
                 break;
             }
             way.push(at);
-            match records.get(at) {
-                Some(state) if state.kind.contains(Kind::DIRECTORY) => at = state.parent.record(),
-                _ => break,
+            // A parent that is another directory by now was told already.
+            let parent = records.get(at).map(|state| state.parent);
+            let is_there = |parent: FileReference| {
+                let state = target(records, parent);
+                state.is_ok_and(|state| state.kind.contains(Kind::DIRECTORY))
+            };
+            match parent.filter(|parent| is_there(*parent)) {
+                Some(parent) => at = parent.record(),
+                None => break,
             }
         }
         settled.extend(way);

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(unix)]
+pub mod lab;
+
 use cv_disk::{RawFile, ReadAt};
 use cv_ntfs::{File, FileError, Volume};
 use sha2::{Digest, Sha256};
