@@ -101,7 +101,7 @@ fn boot_sector() {
         },
     );
     finds(&["$MFTMirr, first cluster", "boot sector, copy"], |lab| {
-        lab.bytes[0x38] ^= 1
+        lab.bytes[0x38] ^= 1;
     });
     finds(
         &[
@@ -136,7 +136,7 @@ fn record_headers() {
     });
     let header = |expected: &[&str], offset: usize, value: &[u8]| {
         finds(expected, |lab| {
-            lab.edit(lab.record("small"), |bytes| put(bytes, offset, value))
+            lab.edit(lab.record("small"), |bytes| put(bytes, offset, value));
         });
     };
     header(&["file record header, link count"], 0x12, &2_u16.to_le_bytes());
@@ -262,7 +262,7 @@ fn run_lists() {
         pairs[length + offset] = 0x7F;
     });
     runs(&["lengths of 1 to 8", "$Bitmap"], |pairs| {
-        pairs[0] = 0x0F | pairs[0] & 0xF0
+        pairs[0] = 0x0F | pairs[0] & 0xF0;
     });
     runs(&["highest VCN", "$Bitmap"], |pairs| pairs[1] -= 1);
     finds(&["run list", "record", "$Bitmap"], |lab| {
@@ -379,19 +379,19 @@ fn names_and_entries() {
         });
     };
     finds(&["`b`, file at", "sequence number"], |lab| {
-        root_entry(lab, 1, |entry| entry[6] ^= 4)
+        root_entry(lab, 1, |entry| entry[6] ^= 4);
     });
     finds(&["`b`, file at", "in use, found free", "$FILE_NAME `b`"], |lab| {
-        root_entry(lab, 1, |entry| entry[2] = 0x20)
+        root_entry(lab, 1, |entry| entry[2] = 0x20);
     });
     finds(&["`b`, parent directory"], |lab| {
-        root_entry(lab, 1, |entry| entry[0x10] ^= 1)
+        root_entry(lab, 1, |entry| entry[0x10] ^= 1);
     });
     finds(&["order of entries", "`e`", "$FILE_NAME `b`"], |lab| {
-        root_entry(lab, 1, |entry| entry[0x52] = b'e')
+        root_entry(lab, 1, |entry| entry[0x52] = b'e');
     });
     finds(&["index entry, length", "an entry in the index"], |lab| {
-        root_entry(lab, 1, |entry| entry[8] = 0)
+        root_entry(lab, 1, |entry| entry[8] = 0);
     });
     finds(&["index entry, length", "an entry in the index"], |lab| {
         root_entry(lab, 1, |entry| entry[0x0C] |= 1);
@@ -505,7 +505,7 @@ fn circles_of_directories() {
             let inner = lab.record("a\\b");
             let sequence = u64::from(get_u16(&lab.load(inner), 0x10));
             lab.edit_value(lab.record("a"), NAME, "", |value| {
-                put(value, 0, (inner | sequence << 48).to_le_bytes())
+                put(value, 0, (inner | sequence << 48).to_le_bytes());
             });
         },
     );
@@ -515,7 +515,7 @@ fn circles_of_directories() {
 fn orphans() {
     finds(&["an orphan", "found free", "none in the record"], |lab| {
         lab.edit_value(lab.record("small"), NAME, "", |value| {
-            put(value, 0, (40_u64 | 1 << 48).to_le_bytes())
+            put(value, 0, (0x28_u64 | 1 << 48).to_le_bytes());
         });
     });
 }
@@ -551,7 +551,7 @@ fn security() {
     });
     finds(&["security id"], |lab| {
         lab.edit_value(lab.record("small"), SI, "", |value| {
-            put(value, 0x34, 0x7777_u32.to_le_bytes())
+            put(value, 0x34, 0x7777_u32.to_le_bytes());
         });
     });
 }
@@ -601,12 +601,12 @@ fn system_files() {
 fn reparse_points_object_ids_and_extended_attributes() {
     finds(&["index $R"], |lab| {
         lab.edit_value(lab.record("link"), AttributeType::REPARSE_POINT, "", |value| {
-            value[0] ^= 2
+            value[0] ^= 2;
         });
     });
     finds(&["$REPARSE_POINT"], |lab| {
         lab.edit_value(lab.record("link"), AttributeType::REPARSE_POINT, "", |value| {
-            put(value, 4, 9999_u16.to_le_bytes())
+            put(value, 4, 9999_u16.to_le_bytes());
         });
     });
     finds(&["$REPARSE_POINT, file attributes"], |lab| {
@@ -614,12 +614,12 @@ fn reparse_points_object_ids_and_extended_attributes() {
     });
     finds(&["index $O"], |lab| {
         lab.edit_value(lab.record("identified"), AttributeType::OBJECT_ID, "", |value| {
-            value[0] ^= 1
+            value[0] ^= 1;
         });
     });
     let attributed = |expected: &[&str], type_code, offset: usize| {
         finds(expected, |lab| {
-            lab.edit_value(lab.record("attributed"), type_code, "", |value| value[offset] ^= 0x40)
+            lab.edit_value(lab.record("attributed"), type_code, "", |value| value[offset] ^= 0x40);
         });
     };
     attributed(&["$EA_INFORMATION, packed size"], AttributeType::EA_INFORMATION, 0);

@@ -16,7 +16,11 @@ fn is_sound(image: &Path, what: &str) {
     let volume: Arc<dyn ReadAt> = Arc::new(RawFile::open(image).unwrap());
     let faults = cv_ntfs::check::check(&volume, &Quiet).unwrap();
     // What a directory repeats of its files may be stale, as Windows leaves it.
-    let serious: Vec<&Fault> = faults.listed().iter().filter(|fault| fault.severity > Severity::Note).collect();
+    let serious: Vec<&Fault> = faults
+        .listed()
+        .iter()
+        .filter(|fault| fault.severity > Severity::Note)
+        .collect();
     assert!(serious.is_empty(), "{what}: {serious:#?}");
 }
 

@@ -318,6 +318,24 @@ fn check_presence(context: &Context, file: &File<'_>, facts: &mut FileFacts, fin
             "clear",
         );
     }
+    check_partners(context, file, findings);
+    let has_data = file.find(AttributeType::DATA, &[]).is_some();
+    // $Secure keeps what it has in a named stream.
+    let may_lack_data = is_directory || has(AttributeType::INDEX_ROOT) || is_reserved;
+    if !has_data && !may_lack_data {
+        fault(
+            findings,
+            Severity::Error,
+            0,
+            "$DATA",
+            "an unnamed attribute, as it is no directory",
+            "none",
+        );
+    }
+}
+
+/// Attributes that come together do.
+fn check_partners(context: &Context, file: &File<'_>, findings: &mut Findings) {
     for held in &file.attributes {
         let partners: &[AttributeType] = match held.attribute.type_code() {
             AttributeType::INDEX_ALLOCATION => &[AttributeType::INDEX_ROOT, AttributeType::BITMAP],
@@ -336,19 +354,6 @@ fn check_presence(context: &Context, file: &File<'_>, facts: &mut FileFacts, fin
                 file.fault(findings, Severity::Error, damage);
             }
         }
-    }
-    let has_data = file.find(AttributeType::DATA, &[]).is_some();
-    // $Secure keeps what it has in a named stream.
-    let may_lack_data = is_directory || has(AttributeType::INDEX_ROOT) || is_reserved;
-    if !has_data && !may_lack_data {
-        fault(
-            findings,
-            Severity::Error,
-            0,
-            "$DATA",
-            "an unnamed attribute, as it is no directory",
-            "none",
-        );
     }
 }
 

@@ -401,7 +401,6 @@ impl Tree<'_, '_> {
             Key::Other(key.to_vec())
         };
         let order = match (&self.previous, &current) {
-            (None, _) => Ordering::Less,
             (Some(Key::Name(previous)), Key::Name(current)) => self.context.upcase.collate(previous, current),
             (Some(Key::Other(previous)), Key::Other(current)) => {
                 self.rule.compare(previous, current, &self.context.upcase)

@@ -244,12 +244,12 @@ impl Pass<'_> {
         system::check(context, boot, allowance, findings);
         names::compare_bitmap(context, &self.records, findings);
         let data = AttributeType::DATA;
-        match system::stream(context, allowance, system_file::BITMAP, data, &[], findings) {
-            Some(bitmap) => used.compare(&bitmap, &context.volume, findings),
-            None => {
-                let damage = Damage::new("$Bitmap", 0, "a map of the clusters in use", "none that can be read");
-                findings.volume(Severity::Error, damage);
-            }
+        let bitmap = system::stream(context, allowance, system_file::BITMAP, data, &[], findings);
+        if let Some(bitmap) = bitmap {
+            used.compare(&bitmap, &context.volume, findings);
+        } else {
+            let damage = Damage::new("$Bitmap", 0, "a map of the clusters in use", "none that can be read");
+            findings.volume(Severity::Error, damage);
         }
         let root = self.records.get(system_file::ROOT.record);
         if !root.is_some_and(|root| root.kind.intersects(Kind::DIRECTORY | Kind::DAMAGED)) {

@@ -26,16 +26,9 @@ impl Volume {
         std::iter::from_fn(move || {
             while position < end {
                 let start = position;
-                let is_stored = match self.disk.extent_at(position) {
-                    Ok(extent) => {
-                        position = extent.end().clamp(start + 1, end);
-                        extent.kind == ExtentKind::Data
-                    }
-                    Err(_) => {
-                        position = end;
-                        true
-                    }
-                };
+                let extent = self.disk.extent_at(position).ok();
+                position = extent.map_or(end, |extent| extent.end().clamp(start + 1, end));
+                let is_stored = extent.is_none_or(|extent| extent.kind == ExtentKind::Data);
                 if is_stored {
                     return Some(start..position);
                 }
