@@ -1,4 +1,5 @@
 //! The checker on volumes that Windows made, and on damaged ones.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

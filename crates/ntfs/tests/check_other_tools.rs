@@ -1,5 +1,5 @@
 //! The checker on volumes that mkntfs, ntfs-3g and wimlib made: nothing to complain of.
-
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(unix)]
 
 mod support;

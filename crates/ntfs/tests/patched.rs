@@ -179,6 +179,12 @@ fn the_record_of_the_mft_may_need_further_records() {
     let (files, errors) = support::walk(&after);
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(files.into_iter().map(|(path, _)| path).collect::<Vec<_>>(), expected);
+    // The records that were taken are not marked; nothing else is wrong.
+    let faults = support::serious_faults(disk.clone());
+    assert!(
+        faults.iter().all(|fault| fault.contains("$MFT, $BITMAP")),
+        "{faults:#?}"
+    );
 
     // Without the record in the middle the files behind it are lost, and no others.
     disk.write_at(b"LOST", after.record(17).unwrap().offset).unwrap();
@@ -188,6 +194,9 @@ fn the_record_of_the_mft_may_need_further_records() {
     let lost = Listing::of(&damaged, 2);
     let lost_count = Listing::of(&after, 1).files().len() - lost.files().len();
     assert!((100..=130).contains(&lost_count), "{lost_count} lost");
+    let faults = support::serious_faults(disk.clone());
+    let is_named = |text: &str| faults.iter().any(|fault| fault.contains(text));
+    assert!(is_named("attributes in further records: FILE signature"), "{faults:#?}");
 }
 
 #[test]

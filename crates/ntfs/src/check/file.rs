@@ -319,16 +319,15 @@ fn check_presence(context: &Context, file: &File<'_>, facts: &mut FileFacts, fin
         );
     }
     check_partners(context, file, findings);
-    let has_data = file.find(AttributeType::DATA, &[]).is_some();
-    // $Secure keeps what it has in a named stream.
+    // The change journal has named streams alone, $Secure has indexes too.
     let may_lack_data = is_directory || has(AttributeType::INDEX_ROOT) || is_reserved;
-    if !has_data && !may_lack_data {
+    if !has(AttributeType::DATA) && !may_lack_data {
         fault(
             findings,
             Severity::Error,
             0,
             "$DATA",
-            "an unnamed attribute, as it is no directory",
+            "an attribute, as it is no directory",
             "none",
         );
     }

@@ -4,7 +4,7 @@ use super::context::{Context, shown};
 use super::file::{File, Held};
 use super::findings::Findings;
 use super::scan::Allowance;
-use super::volume::{Clusters, Value};
+use super::volume::{Clusters, Tally, Value};
 use crate::structure::index::{EntryFlags, I30, IndexBlockHeader, IndexRootHeader, NodeFlags};
 use crate::structure::{
     AttributeType, CollationRule, FileName, Geometry, IndexEntry, IndexHeader, Structure, fixup, moved, part,
@@ -13,7 +13,6 @@ use crate::structure::{
 use cv_disk::{Damage, Severity};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Levels of the deepest tree: one that deep of the fewest keys would fill any disk.
 const DEEPEST: usize = 32;
@@ -481,31 +480,6 @@ impl Tree<'_, '_> {
                 Severity::Warning,
                 Damage::new("$BITMAP", place, expected, unreached.to_string()),
             );
-        }
-    }
-}
-
-/// Bits that are set, and the first of them.
-#[derive(Default)]
-struct Tally {
-    count: u64,
-    first: u64,
-}
-
-impl Tally {
-    fn add(&mut self, word: u64, bits: u64) {
-        if bits != 0 && self.count == 0 {
-            self.first = word * 64 + u64::from(bits.trailing_zeros());
-        }
-        self.count += u64::from(bits.count_ones());
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.count {
-            1 => write!(f, "bit {} set", self.first),
-            count => write!(f, "{count} bits set, the first is bit {}", self.first),
         }
     }
 }

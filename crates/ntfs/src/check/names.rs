@@ -10,6 +10,7 @@ use super::index;
 use super::records::{Kind, RecordState, Records};
 use super::scan::{Allowance, with_file};
 use super::view::Rows;
+use super::volume::Tally;
 use crate::structure::file_name::FileNameHeader;
 use crate::structure::index::I30;
 use crate::structure::{
@@ -145,7 +146,7 @@ fn check_entry(
             name.parent().to_string(),
         );
     }
-    let state = match target(records, file) {
+    let state = match target(context, records, file) {
         Ok(state) => state,
         Err((expected, found)) => return fault(Severity::Error, "file", 0, expected, found),
     };
@@ -160,9 +161,18 @@ fn check_entry(
 }
 
 /// The record that `file` names, or what is expected of it and what it is.
-fn target(records: &Records, file: FileReference) -> Result<&RecordState, (String, String)> {
+fn target<'a>(
+    context: &Context,
+    records: &'a Records,
+    file: FileReference,
+) -> Result<&'a RecordState, (String, String)> {
     let Some(state) = records.get(file.record()) else {
-        return Err((format!("record {} in use", file.record()), "free".into()));
+        let found = if file.record() < context.mft.records {
+            "free".into()
+        } else {
+            format!("{} records in all", context.mft.records)
+        };
+        return Err((format!("record {} in use", file.record()), found));
     };
     if state.kind.contains(Kind::EXTENSION) {
         let expected = format!("record {} to be the first of a file", file.record());
@@ -248,7 +258,7 @@ pub(super) fn compare(
                 }
                 let length = FileName::name_bytes(key).map_or(0, |name| FileNameHeader::SIZE + name.len());
                 let hash = context.name_hash(directory, file, &key[..length]);
-                if target(records, file).is_err() {
+                if target(context, records, file).is_err() {
                     stale.insert(context.name_hash(directory, FileReference::new(file.record(), 0), &key[..length]));
                 } else if !wanted.remove(&hash) {
                     let Ok(name) = FileName::parse(key) else { return };
@@ -269,7 +279,7 @@ pub(super) fn compare(
             let hash = context.name_hash(parent(key), file, key);
             let as_stale = context.name_hash(parent(key), FileReference::new(file.record(), 0), key);
             if wanted.contains(&hash) && !stale.contains(&as_stale) {
-                let damage = missing(records, key, place);
+                let damage = missing(context, records, key, place);
                 findings.record(Severity::Error, *number, damage);
             }
         });
@@ -282,10 +292,10 @@ fn parent(key: &[u8]) -> FileReference {
         .map_or(FileReference(0), |bytes| FileReference(u64::from_le_bytes(*bytes)))
 }
 
-fn missing(records: &Records, key: &[u8], place: u64) -> Damage {
+fn missing(context: &Context, records: &Records, key: &[u8], place: u64) -> Damage {
     let name = FileName::parse(key).map(|name| quoted(&name.name)).unwrap_or_default();
     let parent = parent(key);
-    let found = match target(records, parent) {
+    let found = match target(context, records, parent) {
         Err((expected, found)) => format!("an orphan: expected {expected}, found {found}"),
         Ok(state) if !state.kind.contains(Kind::DIRECTORY) => "an orphan: that record is no directory".into(),
         Ok(_) => "no such entry".into(),
@@ -350,7 +360,7 @@ pub(super) fn check_reachable(context: &Context, records: &Records, findings: &m
             // A parent that is another directory by now was told already.
             let parent = records.get(at).map(|state| state.parent);
             let is_there = |parent: FileReference| {
-                let state = target(records, parent);
+                let state = target(context, records, parent);
                 state.is_ok_and(|state| state.kind.contains(Kind::DIRECTORY))
             };
             match parent.filter(|parent| is_there(*parent)) {
@@ -381,38 +391,39 @@ pub(super) fn compare_bitmap(context: &Context, records: &Records, findings: &mu
         findings.volume(Severity::Error, damage);
     }
     let mut in_use = records.words().peekable();
+    let mut behind = Tally::default();
     let mut look = |word: u64, marked: u64, used: u64| {
-        for bit in 0..64 {
-            let number = word * 64 + bit;
+        let inside = match context.mft.records.saturating_sub(word * 64) {
+            left @ 0..64 => (1 << left) - 1,
+            _ => u64::MAX,
+        };
+        behind.add(word, marked & !inside);
+        let differing = (marked & inside) ^ used;
+        for number in (0..64)
+            .filter(|bit| differing >> bit & 1 == 1)
+            .map(|bit| word * 64 + bit)
+        {
             let place = bitmap.place(number / 8, volume);
-            match (marked >> bit & 1 == 1, used >> bit & 1 == 1) {
-                (false, true) => {
-                    let expected = "marked, as the record is in use";
-                    findings.record(
-                        Severity::Error,
-                        number,
-                        Damage::new("$MFT, $BITMAP", place, expected, "clear"),
-                    );
-                }
+            if used >> (number % 64) & 1 == 1 {
+                let expected = "marked, as the record is in use";
+                findings.record(
+                    Severity::Error,
+                    number,
+                    Damage::new("$MFT, $BITMAP", place, expected, "clear"),
+                );
+            } else if number >= system_file::FIRST_FREE_RECORD {
                 // Windows and others mark records that are set aside for the volume.
-                (true, false) if number >= system_file::FIRST_FREE_RECORD => {
-                    let expected = if number < context.mft.records {
-                        format!("record {number} clear, as it is free")
-                    } else {
-                        format!("no bit set behind the last of {} records", context.mft.records)
-                    };
-                    findings.volume(
-                        Severity::Warning,
-                        Damage::new("$MFT, $BITMAP", place, expected, "marked"),
-                    );
-                }
-                _ => {}
+                let expected = format!("record {number} clear, as it is free");
+                findings.volume(
+                    Severity::Warning,
+                    Damage::new("$MFT, $BITMAP", place, expected, "marked"),
+                );
             }
         }
     };
     for word in bitmap.words(volume, "$MFT, $BITMAP") {
         // That it cannot be read the first pass has told.
-        let Ok((word, marked)) = word else { return };
+        let Ok((word, marked)) = word else { break };
         while let Some((before, used)) = in_use.next_if(|(page, _)| *page < word) {
             look(before, 0, used);
         }
@@ -423,5 +434,13 @@ pub(super) fn compare_bitmap(context: &Context, records: &Records, findings: &mu
     }
     for (word, used) in in_use {
         look(word, 0, used);
+    }
+    if behind.count > 0 {
+        let expected = format!("no bit set behind the last of {} records", context.mft.records);
+        let place = bitmap.place(behind.first / 8, volume);
+        findings.volume(
+            Severity::Warning,
+            Damage::new("$MFT, $BITMAP", place, expected, behind.to_string()),
+        );
     }
 }

@@ -138,7 +138,7 @@ fn check_descriptor(
         Ok(descriptor) => {
             if let Err(damage) = SecurityDescriptor::parse(descriptor) {
                 report(
-                    Severity::Error,
+                    Severity::Warning,
                     Damage {
                         offset: place(header.offset),
                         ..damage

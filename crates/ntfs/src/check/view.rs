@@ -96,6 +96,8 @@ pub(super) fn compare_object_ids(
     findings: &mut Findings,
 ) {
     let show = |(id, _): &([u8; 16], FileReference)| format!("object id {}", uuid::Uuid::from_bytes_le(*id));
+    let of_volume = |row: &(u64, ([u8; 16], FileReference))| row.1.1.record() == system_file::VOLUME.record;
+    let rows = rows.into_iter().filter(|row| !of_volume(row)).collect();
     compare(
         context,
         index,

@@ -2,6 +2,7 @@
 
 use crate::structure::{Attribute, Form, Geometry, NonResidentHeader, Run, run_list};
 use cv_disk::{Damage, ExtentKind, ReadAt};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -332,5 +333,31 @@ impl Value {
             }
             None
         })
+    }
+}
+
+/// Bits that are set, and the first of them.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub count: u64,
+    pub first: u64,
+}
+
+impl Tally {
+    /// Adds the bits of a bitmap's 64-bit word, with its number.
+    pub fn add(&mut self, word: u64, bits: u64) {
+        if bits != 0 && self.count == 0 {
+            self.first = word * 64 + u64::from(bits.trailing_zeros());
+        }
+        self.count += u64::from(bits.count_ones());
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => write!(f, "bit {} set", self.first),
+            count => write!(f, "{count} bits set, the first is bit {}", self.first),
+        }
     }
 }

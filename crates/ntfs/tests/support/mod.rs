@@ -115,6 +115,16 @@ pub fn open(image: &Path) -> Volume {
     Volume::open(Arc::new(RawFile::open(image).unwrap())).unwrap()
 }
 
+/// What the checker says of the volume that is worse than a note.
+pub fn serious_faults(disk: Arc<impl ReadAt + 'static>) -> Vec<String> {
+    let volume: Arc<dyn ReadAt> = disk;
+    let faults = cv_ntfs::check::check(&volume, &cv_disk::Quiet).unwrap();
+    let serious = faults
+        .into_iter()
+        .filter(|fault| fault.severity > cv_disk::Severity::Note);
+    serious.map(|fault| fault.to_string()).collect()
+}
+
 /// The sha256 of all bytes, in lower-case hexadecimal.
 pub fn sha256(stream: &dyn ReadAt) -> Result<String, cv_disk::ReadError> {
     let mut hash = Sha256::new();
