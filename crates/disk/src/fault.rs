@@ -86,6 +86,11 @@ impl Faults {
         }
     }
 
+    /// Counts `count` faults that were found and are not to be listed.
+    pub fn omit(&mut self, count: u64) {
+        self.omitted = self.omitted.saturating_add(count);
+    }
+
     /// The listed faults, in the order they were found.
     pub fn listed(&self) -> &[Fault] {
         &self.listed
@@ -108,5 +113,21 @@ impl IntoIterator for Faults {
 
     fn into_iter(self) -> Self::IntoIter {
         self.listed.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let mut faults = Faults::new();
+        faults.omit(3);
+        for offset in 0..=Faults::LISTED as u64 {
+            faults.push(Fault::new(Severity::Note, Damage::new("field", offset, "0", "1")));
+        }
+        assert_eq!(faults.listed().len(), Faults::LISTED);
+        assert_eq!(faults.omitted(), 4);
     }
 }
