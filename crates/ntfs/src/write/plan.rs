@@ -71,6 +71,7 @@ pub fn plan(mut tree: Tree, options: &PlanOptions) -> Result<Plan, PlanError> {
     core.front.upcase = cursor.take(core.clusters_for(UpcaseTable::SIZE as u64));
     core.front.security = cursor.take(core.clusters_for(core.security.content().len() as u64));
     let (compressed, late) = place_streams(&mut core, &mut cursor);
+    check_late(&core, &late)?;
     core.gaps = cursor.gaps;
     let data_end = cursor.next;
 
@@ -271,6 +272,20 @@ fn check_files(core: &Core) -> Result<(), PlanError> {
     } else {
         Err(PlanError::Names(problems))
     }
+}
+
+/// A late stream's record is made before its size is known, so nothing else in the file may depend on it.
+fn check_late(core: &Core, late: &[u32]) -> Result<(), PlanError> {
+    for stream in late {
+        let file = core.tree.streams[*stream as usize].file;
+        if Residency::of(core, file).may_overflow {
+            return Err(PlanError::File {
+                path: core.tree.shown_path(FileId(file)),
+                reason: "a file with a late stream must fit into one file record".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Places the streams that need clusters, in the order of their files' records; gives those that are compressed, and

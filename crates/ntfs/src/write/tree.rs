@@ -242,6 +242,11 @@ impl Tree {
         self.files.len()
     }
 
+    /// The streams in the order they were added.
+    pub fn streams(&self) -> impl Iterator<Item = StreamId> + use<> {
+        (0..self.streams.len() as u32).map(StreamId)
+    }
+
     /// Number of streams.
     pub fn stream_count(&self) -> usize {
         self.streams.len()

@@ -94,7 +94,12 @@ pub fn write(
         layout: &layout,
         deferred: &HashSet::new(),
     };
-    let mut records: Vec<u64> = deferred.iter().map(|file| core.record(*file)).collect();
+    let first = deferred.iter().map(|file| core.record(*file));
+    let further = (0..layout.records).filter(|record| {
+        let extension = layout.extension_at(core, *record);
+        extension.is_some_and(|extension| deferred.contains(&extension.file))
+    });
+    let mut records: Vec<u64> = first.chain(further).collect();
     records.sort_unstable();
     for record in records {
         match mft.record(record) {
