@@ -12,7 +12,7 @@ use cv_ntfs::write::{Compression, PlanError, PlanOptions, PopulateError, WriteOp
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::everything;
+use support::everything::everything;
 use support::model::{Giving, Model, ModelFile, ModelStream, audit, compare, read, units};
 
 /// Writes the model, reads it back and compares; gives the disk.

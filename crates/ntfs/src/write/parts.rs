@@ -221,7 +221,8 @@ pub(super) fn of_file<'a>(core: &'a Core, layout: &'a Layout, file: u32) -> Vec<
         parts.push(name_part(&long_name(core, name, &repeated)));
     }
     if let Some(object_id) = extras.and_then(|extras| extras.object_id.as_deref()) {
-        parts.push(Part::resident(AttributeType::OBJECT_ID, object_id.to_bytes()));
+        // The rest of it stands in the index alone, as Windows has it.
+        parts.push(Part::resident(AttributeType::OBJECT_ID, &object_id.object_id[..]));
     }
     let value = |kind: Outside, type_code: AttributeType, bytes: &'a [u8]| match layout.outside(file, kind) {
         Some(place) => {

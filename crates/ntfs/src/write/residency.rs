@@ -146,7 +146,7 @@ fn fixed_size(core: &Core, file: u32) -> usize {
     }
     if let Some(extras) = tree.extras(file) {
         if extras.object_id.is_some() {
-            total += resident_size(0, 64);
+            total += resident_size(0, 16);
         }
         if extras.extended_attributes.is_some() {
             total += resident_size(0, 8);

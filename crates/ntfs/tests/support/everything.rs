@@ -189,7 +189,7 @@ fn attachments(model: &mut Model) {
     }
     for number in 0..100_u8 {
         let file = model.file(directory, &format!("known {number}"), vec![number; 30], Giving::Bytes);
-        let mut id = [number; 16];
+        let mut id = [number + 1; 16];
         id[..4].copy_from_slice(&u32::from(number).wrapping_mul(0x9371_9371).to_le_bytes());
         model.files[file].object_id = Some(id);
     }
@@ -208,6 +208,7 @@ fn attachments(model: &mut Model) {
     }
 }
 
+#[allow(clippy::single_range_in_vec_init, reason = "they are lists of ranges")]
 fn sparse(model: &mut Model) {
     let directory = model.directory(0, "sparse");
     let cases: [(&str, u64, Vec<std::ops::Range<u64>>); 5] = [

@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-pub use everything::everything;
-
 /// Bytes without any pattern.
 pub fn random(seed: u8, length: usize) -> Vec<u8> {
     let mut state = u64::from(seed) + 1;
