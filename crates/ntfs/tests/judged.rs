@@ -286,6 +286,14 @@ fn detailed(text: &str) -> BTreeMap<String, Vec<&str>> {
     files
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[test]
 fn wimlib_captures_what_went_in() {
     if !have(&["wimlib-imagex"]) {
@@ -318,8 +326,7 @@ fn wimlib_captures_what_went_in() {
         let path = if path.is_empty() { "/" } else { &path };
         let lines = found.get(path).unwrap_or_else(|| panic!("{path} is missing"));
         let has = |line: String| assert!(lines.contains(&line.as_str()), "{path} lacks {line}: {lines:#?}");
-        let hexadecimal: String = one.security.iter().map(|byte| format!("{byte:02x}")).collect();
-        has(format!("Security Descriptor = {hexadecimal}"));
+        has(format!("Security Descriptor = {}", hexadecimal(&one.security)));
         if !one.is_directory {
             has(format!("Link Count          = {}", one.paths.len()));
         }
@@ -335,8 +342,7 @@ fn wimlib_captures_what_went_in() {
         }
         hashes.into_iter().for_each(has);
         if let Some(id) = one.object_id {
-            let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            has(format!("Object ID           = 0x{id}"));
+            has(format!("Object ID           = 0x{}", hexadecimal(&id)));
         }
     }
 }
