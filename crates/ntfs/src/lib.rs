@@ -25,6 +25,7 @@ pub mod compress;
 mod error;
 pub mod read;
 pub mod structure;
+pub mod write;
 
 pub use error::{FileError, OpenError};
 pub use read::directory::{Directory, DirectoryEntry};

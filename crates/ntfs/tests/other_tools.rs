@@ -16,33 +16,9 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::Mount;
+use support::{Mount, random, text};
 
 const NTFS_3G: &[&str] = &["mkntfs", "ntfs-3g", "fusermount"];
-
-fn random(seed: u8, length: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) + 1;
-    let words = (0..length.div_ceil(8)).flat_map(|_| {
-        // splitmix64
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = state;
-        word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (word ^ word >> 31).to_le_bytes()
-    });
-    words.take(length).collect()
-}
-
-/// Bytes that compress to about a third.
-fn text(seed: u8, length: usize) -> Vec<u8> {
-    let words = random(seed, length / 3 + 1);
-    words
-        .iter()
-        .flat_map(|byte| format!("{:x} ", byte % 61).into_bytes())
-        .cycle()
-        .take(length)
-        .collect()
-}
 
 fn format(image: &Path, size: u64, options: &[&str]) {
     fs::File::create(image).unwrap().set_len(size).unwrap();

@@ -3,12 +3,17 @@
 //! [`lznt1`] is NTFS's own; [`xpress`] and [`lzx`] are those of WOF (system compression, `compact /exe`), in the form that
 //! WIM files use too. Each decodes one piece of known size into a buffer of that size. A damaged piece yields an error,
 //! never more bytes than the buffer, and never a panic; the time is bounded by the sizes of input and output.
+//! [`lznt1_encoder`] and [`xpress_encoder`] make what the decoders, and Windows, read.
 
 mod bits;
 mod huffman;
 pub mod lznt1;
+pub mod lznt1_encoder;
 pub mod lzx;
+mod matches;
+pub(crate) mod wof_encoder;
 pub mod xpress;
+pub mod xpress_encoder;
 
 /// Compressed bytes that decode to nothing sensible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod everything;
 #[cfg(unix)]
 pub mod lab;
+pub mod model;
 
 use cv_disk::{RawFile, ReadAt};
 use cv_ntfs::{File, FileError, Volume};
@@ -12,6 +14,49 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+
+/// Bytes without any pattern.
+pub fn random(seed: u8, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) + 1;
+    let words = (0..length.div_ceil(8)).flat_map(|_| {
+        // splitmix64
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = state;
+        word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (word ^ word >> 31).to_le_bytes()
+    });
+    words.take(length).collect()
+}
+
+/// Bytes that compress to about a third.
+pub fn text(seed: u8, length: usize) -> Vec<u8> {
+    let words = random(seed, length / 3 + 1);
+    words
+        .iter()
+        .flat_map(|byte| format!("{:x} ", byte % 61).into_bytes())
+        .cycle()
+        .take(length)
+        .collect()
+}
+
+/// A security descriptor of which there are 256.
+pub fn security(number: u8) -> Vec<u8> {
+    use cv_ntfs::structure::security_descriptor::{Ace, AceFlags, Control, SecurityDescriptor, Sid};
+    let administrators = Sid::new(5, &[32, 544]);
+    let user = Sid::new(5, &[21, 1, 2, 3, 1000 + u32::from(number)]);
+    SecurityDescriptor {
+        control: Control::SELF_RELATIVE | Control::DACL_PRESENT,
+        owner: Some(user.clone()),
+        group: Some(administrators.clone()),
+        sacl: None,
+        dacl: Some(vec![
+            Ace::allow(&user, 0x001F_01FF, AceFlags::empty()),
+            Ace::allow(&administrators, 0x0012_0089, AceFlags::INHERITED),
+        ]),
+    }
+    .to_bytes()
+}
 
 /// Whether the tests must not be skipped for want of a tool.
 fn is_ci() -> bool {

@@ -1,0 +1,84 @@
+//! Where the content of a tree's streams comes from.
+
+use super::tree::StreamId;
+use cv_disk::ReadAt;
+use sha2::Sha256;
+use sha2::digest::Output;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+/// What a source says when it fails.
+pub type SourceError = Box<dyn Error + Send + Sync>;
+
+/// The SHA-256 of a stream's content.
+pub type Sha256Sum = [u8; 32];
+
+/// An open stream.
+pub enum OpenStream<'a> {
+    /// The bytes of a host file from `offset` on: copied by the kernel where nothing must be known of them.
+    File {
+        /// The file.
+        file: File,
+        /// Where the content begins in it.
+        offset: u64,
+    },
+    /// The bytes of a disk from its start: a stream of another volume.
+    Disk(Box<dyn ReadAt + 'a>),
+    /// What comes out of a reader. Of a sparse stream it gives all bytes, the zeros too.
+    Reader(Box<dyn Read + Send + 'a>),
+}
+
+impl fmt::Debug for OpenStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File { .. } => "File",
+            Self::Disk(_) => "Disk",
+            Self::Reader(_) => "Reader",
+        })
+    }
+}
+
+/// Where the content of a tree's streams comes from. Shared between threads.
+pub trait Source: Sync {
+    /// Opens a stream, which `token` stands for; asked once for each, nearly in the order they have in the volume.
+    fn open(&self, stream: StreamId, token: u64) -> Result<OpenStream<'_>, SourceError>;
+
+    /// Makes the content of a [late](super::StreamContent::Late) stream, when all others but later ones are written.
+    fn late(&self, stream: StreamId, token: u64, hashes: &Hashes) -> Result<Vec<u8>, SourceError> {
+        let _ = (stream, token, hashes);
+        Err("this source makes no late streams".into())
+    }
+}
+
+/// The source of a tree that holds all its content itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSource;
+
+impl Source for NoSource {
+    fn open(&self, _stream: StreamId, _token: u64) -> Result<OpenStream<'_>, SourceError> {
+        Err("there is no source".into())
+    }
+}
+
+/// The SHA-256 of streams.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hashes(pub(super) Vec<Sha256Sum>);
+
+impl Hashes {
+    pub(super) fn new(count: usize, wanted: bool) -> Self {
+        Self(if wanted { vec![[0; 32]; count] } else { Vec::new() })
+    }
+
+    pub(super) fn set(&mut self, stream: StreamId, sum: Output<Sha256>) {
+        if let Some(place) = self.0.get_mut(stream.index()) {
+            *place = sum.into();
+        }
+    }
+
+    /// That of `stream`'s content; `None` where none was asked for. All zeros in a late stream not made yet.
+    pub fn get(&self, stream: StreamId) -> Option<&Sha256Sum> {
+        self.0.get(stream.index())
+    }
+}
