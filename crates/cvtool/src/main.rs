@@ -5,6 +5,7 @@ mod interrupt;
 mod print;
 mod progress;
 mod size;
+mod volume;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +27,15 @@ enum Command {
     /// Work on disk images by themselves: VHD, VHDX, VMDK and raw
     #[command(subcommand)]
     Image(image::Command),
+    /// List what a directory of an NTFS volume holds
+    Ls(volume::ls::Arguments),
+    /// Draw the tree of directories and files of an NTFS volume
+    Tree(volume::tree::Arguments),
+    /// Write files or streams of an NTFS volume to standard output
+    Cat(volume::cat::Arguments),
+    /// Extract files of an NTFS volume to a folder
+    #[cfg(unix)]
+    Extract(volume::extract::Arguments),
 }
 
 /// What a command found out, as the exit status tells it.
@@ -35,6 +45,8 @@ enum Outcome {
     Done,
     /// Differences or faults were found: 1.
     Found,
+    /// Some of it could not be done, which was said: 2.
+    Incomplete,
 }
 
 fn main() -> ExitCode {
@@ -42,10 +54,16 @@ fn main() -> ExitCode {
     interrupt::listen();
     let result = match &arguments.command {
         Command::Image(command) => command.run(),
+        Command::Ls(arguments) => arguments.run(),
+        Command::Tree(arguments) => arguments.run(),
+        Command::Cat(arguments) => arguments.run(),
+        #[cfg(unix)]
+        Command::Extract(arguments) => arguments.run(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(Outcome::Incomplete) => ExitCode::from(2),
         Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error, arguments.verbose);

@@ -2,7 +2,9 @@
 
 use crate::size;
 use cv_image::{Facts, Value};
+use cv_winname::wtf8;
 use serde_json::{Map, Value as Json, json};
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Prints an error on one line: what was attempted, and down to the cause, where and what was expected. `verbose` puts
@@ -117,15 +119,71 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// Text from an image with everything escaped that would move the cursor or colour the terminal.
+/// Text from an image with everything escaped that would move the cursor, colour the terminal or reorder what follows.
 pub fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
+        .flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_unicode().collect::<Vec<_>>() })
         .collect()
+}
+
+/// A name or path of a volume, in WTF-8, for people: as [`printable`], lone surrogates shown in the same way. No name holds a
+/// backslash, so that no name looks like another one's escapes.
+pub fn name(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(is_plain) => Cow::Borrowed(text),
+        Ok(text) => Cow::Owned(printable(text)),
+        Err(_) => Cow::Owned(escaped(bytes, is_plain)),
+    }
+}
+
+/// A name or path of a volume, in WTF-8, for JSON: itself, lone surrogates shown as `\u{d800}`.
+pub fn json_name(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(escaped(bytes, |_| true)),
+    }
+}
+
+/// As [`json_name`], for units.
+pub fn json_units(units: &[u16]) -> String {
+    json_name(&wtf8::encode(units)).into_owned()
+}
+
+fn escaped(bytes: &[u8], is_plain: impl Fn(char) -> bool) -> String {
+    let Ok(units) = wtf8::decode(bytes) else {
+        return String::from_utf8_lossy(bytes).into_owned();
+    };
+    let mut text = String::new();
+    for unit in char::decode_utf16(units) {
+        match unit {
+            Ok(c) if is_plain(c) => text.push(c),
+            Ok(c) => text.extend(c.escape_unicode()),
+            Err(lone) => text.push_str(&format!("\\u{{{:x}}}", lone.unpaired_surrogate())),
+        }
+    }
+    text
+}
+
+/// Whether a character shows as itself: no control character, and none that changes the direction of what follows.
+fn is_plain(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A line on standard error about one of many things, while the others go on.
+pub fn warn(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "cvtool: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_pass_for_others() {
+        assert_eq!(name("päth/日本".as_bytes()), "päth/日本");
+        assert_eq!(name(b"a\x1b[2J"), "a\\u{1b}[2J");
+        assert_eq!(name("a\u{202e}txt.exe".as_bytes()), "a\\u{202e}txt.exe");
+        assert_eq!(name(b"a\xED\xA0\x80\x07"), "a\\u{d800}\\u{7}");
+        assert_eq!(json_name(b"a\xED\xA0\x80\x07"), "a\\u{d800}\u{7}");
+    }
 }

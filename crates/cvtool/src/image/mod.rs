@@ -10,7 +10,7 @@ mod info;
 mod map;
 mod rebase;
 mod resize;
-mod source;
+pub mod source;
 
 use crate::Outcome;
 use clap::Subcommand;

@@ -1,0 +1,252 @@
+//! One file from the volume to the host.
+
+use super::folder::remove;
+use super::metadata::{self, Loss, stream_attribute};
+use super::{ExtractError, FailureReason, Run, StreamPlace};
+use cv_disk::{ExtentKind, Extents, Progress, ReadAt};
+use cv_ntfs::structure::reparse::{ReparsePoint, ReparseTag};
+use cv_ntfs::structure::{AttributeType, FileAttributes};
+use cv_ntfs::{File, Stream};
+use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Bytes moved at once.
+pub const PIECE: usize = 1 << 20;
+
+/// The longest stream that is tried as an extended attribute: what Linux allows.
+const LONGEST_ATTRIBUTE: u64 = 64 << 10;
+
+/// Writes `file`, which is no link, as `name` into `folder`. Left out completely where its content cannot be read.
+pub fn write_file(
+    run: &Run<'_>,
+    file: &File,
+    folder: &OwnedFd,
+    name: &[u8],
+    path: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(), FailureReason> {
+    // One without content is against the rules, yet it has a name and may have streams.
+    let content = match file.attribute(AttributeType::DATA, &[]) {
+        Some(_) => Some(file.content()?),
+        None if file.damage().is_empty() => None,
+        None => return Err(file.content().map_or_else(FailureReason::from, |_| FailureReason::Unknown)),
+    };
+    let target = create(folder, name, run.options.overwrite)?;
+    let written = content.map_or(Ok(()), |content| write_content(&content, target.as_fd(), run.progress, buffer));
+    if let Err(reason) = written {
+        let _ = remove(folder, name);
+        return Err(reason);
+    }
+    if lies_elsewhere(file) {
+        run.note_elsewhere(path);
+    }
+    keep_reparse_data(run, file, target.as_fd());
+    write_streams(run, file, target.as_fd(), folder, name, path, buffer);
+    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| run.lose(loss));
+    Ok(())
+}
+
+/// Makes a file that was not there, whatever the name may have been before if `overwrite`.
+pub fn create(folder: &OwnedFd, name: &[u8], overwrite: bool) -> Result<OwnedFd, FailureReason> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o666));
+    Ok(match open() {
+        Err(Errno::EXIST) if overwrite => {
+            remove(folder, name)?;
+            open()?
+        }
+        opened => opened?,
+    })
+}
+
+/// Writes a stream into an empty file, leaving holes where nothing is stored.
+pub fn write_content(
+    content: &Stream,
+    target: BorrowedFd<'_>,
+    progress: &dyn Progress,
+    buffer: &mut Vec<u8>,
+) -> Result<(), FailureReason> {
+    if let Some(bytes) = content.resident() {
+        write_all(target, bytes, 0)?;
+        progress.advance(bytes.len() as u64)?;
+        return Ok(());
+    }
+    let mut end = 0;
+    for extent in Extents::all(content) {
+        let extent = extent.map_err(FailureReason::Content)?;
+        if extent.kind != ExtentKind::Data {
+            progress.advance(extent.length)?;
+            continue;
+        }
+        let mut offset = extent.start;
+        while offset < extent.end() {
+            let length = (extent.end() - offset).min(PIECE as u64) as usize;
+            if buffer.len() < length {
+                buffer.resize(length, 0);
+            }
+            content.read_at(&mut buffer[..length], offset).map_err(FailureReason::Content)?;
+            write_all(target, &buffer[..length], offset)?;
+            offset += length as u64;
+            progress.advance(length as u64)?;
+        }
+        end = extent.end();
+    }
+    if end < content.len() {
+        rustix::fs::ftruncate(target, content.len())?;
+    }
+    Ok(())
+}
+
+fn write_all(target: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(target, bytes, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the named streams of `file`, whose own place is `target`.
+pub fn write_streams(
+    run: &Run<'_>,
+    file: &File,
+    target: BorrowedFd<'_>,
+    folder: &OwnedFd,
+    name: &[u8],
+    path: &[u8],
+    buffer: &mut Vec<u8>,
+) {
+    for info in file.streams() {
+        if info.name.is_empty() {
+            continue;
+        }
+        let written = file.stream(&info.name).map_err(FailureReason::from).and_then(|stream| match run.options.streams {
+            StreamPlace::Attributes => write_stream_attribute(&stream, &info.name, target),
+            StreamPlace::Files => write_stream_file(run, &stream, &info.name, folder, name, buffer),
+            StreamPlace::Nowhere => Ok(()),
+        });
+        if let Err(reason) = written {
+            let mut path = path.to_vec();
+            path.push(b':');
+            cv_winname::wtf8::encode_into(&info.name, &mut path);
+            run.fail(path, reason);
+        }
+    }
+}
+
+fn write_stream_attribute(stream: &Stream, name: &[u16], target: BorrowedFd<'_>) -> Result<(), FailureReason> {
+    let name = stream_attribute(name).ok_or(FailureReason::Name("the stream's name has another meaning there"))?;
+    if stream.len() > LONGEST_ATTRIBUTE {
+        return Err(FailureReason::StreamTooLarge { size: stream.len() });
+    }
+    let mut value = vec![0; stream.len() as usize];
+    stream.read_at(&mut value, 0).map_err(FailureReason::Content)?;
+    match rustix::fs::fsetxattr(target, name, &value, XattrFlags::empty()) {
+        Err(Errno::NOSPC | Errno::TOOBIG) => Err(FailureReason::StreamTooLarge { size: stream.len() }),
+        set => Ok(set?),
+    }
+}
+
+/// Writes a stream as a file of its own beside its file: `name:stream`.
+fn write_stream_file(
+    run: &Run<'_>,
+    stream: &Stream,
+    stream_name: &[u16],
+    folder: &OwnedFd,
+    name: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(), FailureReason> {
+    let stream_name = super::folder::host_name(stream_name).map_err(FailureReason::Name)?;
+    let name = [name, b":", &stream_name].concat();
+    let target = create(folder, &name, run.options.overwrite)?;
+    write_content(stream, target.as_fd(), &cv_disk::Quiet, buffer).inspect_err(|_| {
+        let _ = remove(folder, &name);
+    })
+}
+
+/// Keeps the reparse data of a file or directory that is no link; WOF's was used to read the content.
+pub fn keep_reparse_data(run: &Run<'_>, file: &File, target: BorrowedFd<'_>) {
+    if file.wof().is_some() || file.attribute(AttributeType::REPARSE_POINT, &[]).is_none() {
+        return;
+    }
+    let kept = match file.value(AttributeType::REPARSE_POINT) {
+        Ok(Some(value)) => run.naming.set_reparse_data(target, &value).is_ok(),
+        _ => false,
+    };
+    if !kept {
+        run.lose(Loss::ReparseData);
+    }
+}
+
+/// Whether the content that Windows would show lies somewhere else than in the file.
+fn lies_elsewhere(file: &File) -> bool {
+    const ELSEWHERE: [ReparseTag; 6] = [
+        ReparseTag::DEDUP,
+        ReparseTag::WIM,
+        ReparseTag::SIS,
+        ReparseTag::HSM,
+        ReparseTag::HSM2,
+        ReparseTag::WOF,
+    ];
+    let is_elsewhere = match file.reparse_point() {
+        Ok(Some(ReparsePoint::Other { tag, .. })) => ELSEWHERE.contains(&tag),
+        _ => false,
+    };
+    let recalled = FileAttributes::OFFLINE | FileAttributes::RECALL_ON_DATA_ACCESS;
+    let attributes = file.standard_information().ok().flatten().unwrap_or_default().base.file_attributes;
+    is_elsewhere || attributes.intersects(recalled)
+}
+
+/// Makes a link; what had the name before goes if `overwrite`.
+pub fn make_link(run: &Run<'_>, file: &File, target: &[u8], folder: &OwnedFd, name: &[u8]) -> Result<(), FailureReason> {
+    let link = || rustix::fs::symlinkat(target, folder, name);
+    match link() {
+        Err(Errno::EXIST) if run.options.overwrite => {
+            remove(folder, name)?;
+            link()?;
+        }
+        made => made?,
+    }
+    let information = file.standard_information().ok().flatten().unwrap_or_default().base;
+    let times = metadata::host_times(&information);
+    if rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+        run.lose(Loss::Times);
+    }
+    Ok(())
+}
+
+/// Keeps a link as what it is on the volume: an empty file or folder with reparse data.
+pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8]) -> Result<(), FailureReason> {
+    let target = if file.is_directory() {
+        super::folder::make(folder, name)?
+    } else {
+        create(folder, name, run.options.overwrite)?
+    };
+    let value = file.value(AttributeType::REPARSE_POINT)?.unwrap_or_default();
+    if let Err(error) = run.naming.set_reparse_data(target.as_fd(), &value) {
+        let flags = if file.is_directory() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let _ = rustix::fs::unlinkat(folder, name, flags);
+        return Err(error.into());
+    }
+    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| run.lose(loss));
+    Ok(())
+}
+
+impl From<Errno> for FailureReason {
+    fn from(error: Errno) -> Self {
+        Self::Host(error.into())
+    }
+}
+
+impl From<Errno> for ExtractError {
+    fn from(error: Errno) -> Self {
+        Self::Target(error.into())
+    }
+}

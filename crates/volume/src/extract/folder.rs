@@ -1,0 +1,186 @@
+//! Folders of the host, entered name by name through handles, so that no link leads anywhere else.
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Names longer than this no host stores.
+const LONGEST_NAME: usize = 255;
+
+/// Handles kept open on the way down; further up they are opened again when needed.
+const OPEN_AT_ONCE: usize = 100;
+
+/// The host's form of a name, WTF-8; the reason where it would not be the name of one file in one folder.
+pub fn host_name(name: &[u16]) -> Result<Vec<u8>, &'static str> {
+    let bytes = cv_winname::wtf8::encode(name);
+    match bytes.as_slice() {
+        [] => Err("its name is empty"),
+        b"." | b".." => Err("its name is that of a directory's link to itself or its parent"),
+        name if name.contains(&b'/') => Err("its name holds `/`"),
+        name if name.contains(&0) => Err("its name holds a NUL character"),
+        name if name.len() > LONGEST_NAME => Err("its name is longer than the 255 bytes that hosts allow"),
+        _ => Ok(bytes),
+    }
+}
+
+/// Makes the folder `name` unless it is there. Something else of that name is an error, a link to a folder too.
+pub fn make(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => open(parent, name),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the folder `name`, which must not be a link.
+pub fn open(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes what is no folder.
+pub fn remove(parent: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    rustix::fs::unlinkat(parent, name, AtFlags::empty())
+}
+
+/// The folders from the top down to where a walk is.
+#[derive(Debug)]
+pub struct Way {
+    top: Arc<OwnedFd>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    /// The directory's record on the volume.
+    record: u64,
+    name: Vec<u8>,
+    /// `None` where it was closed to keep few open, or could not be made.
+    folder: Option<Arc<OwnedFd>>,
+    is_there: bool,
+}
+
+/// A folder that a walk has left.
+#[derive(Debug)]
+pub struct Left {
+    /// The directory's record on the volume.
+    pub record: u64,
+    /// The folder.
+    pub folder: Arc<OwnedFd>,
+}
+
+impl Way {
+    /// At the top.
+    pub fn new(top: Arc<OwnedFd>) -> Self {
+        Self { top, steps: Vec::new() }
+    }
+
+    /// Goes up until the directory with that record is the lowest one; `0` levels for the top itself. Gives the folders left
+    /// on the way, the lowest first.
+    pub fn go_up_to(&mut self, record: u64) -> Vec<Left> {
+        let depth = self.steps.iter().rposition(|step| step.record == record).map_or(0, |index| index + 1);
+        let mut left = Vec::new();
+        while self.steps.len() > depth {
+            let folder = self.lowest();
+            if let (Some(step), Some(folder)) = (self.steps.pop(), folder) {
+                left.push(Left { record: step.record, folder });
+            }
+        }
+        left
+    }
+
+    /// The lowest folder; `None` where it could not be made.
+    pub fn lowest(&mut self) -> Option<Arc<OwnedFd>> {
+        let Some(last) = self.steps.last() else {
+            return Some(self.top.clone());
+        };
+        if !last.is_there {
+            return None;
+        }
+        if let Some(folder) = &last.folder {
+            return Some(folder.clone());
+        }
+        let names = self.steps.iter().map(|step| step.name.as_slice());
+        let folder = Arc::new(open_below(&self.top, names).ok()?);
+        if let Some(last) = self.steps.last_mut() {
+            last.folder = Some(folder.clone());
+        }
+        Some(folder)
+    }
+
+    /// Enters a folder; `None` stands for one that is not there, with all below it.
+    pub fn enter(&mut self, record: u64, name: Vec<u8>, folder: Option<OwnedFd>) {
+        let is_there = folder.is_some();
+        self.steps.push(Step {
+            record,
+            name,
+            folder: folder.map(Arc::new),
+            is_there,
+        });
+        if let Some(high) = self.steps.len().checked_sub(OPEN_AT_ONCE) {
+            self.steps[high].folder = None;
+        }
+    }
+}
+
+/// Opens the folder that `names` lead to, none of which may be a link.
+pub fn open_below<'a>(top: &OwnedFd, names: impl Iterator<Item = &'a [u8]>) -> Result<OwnedFd, Errno> {
+    let mut folder = open(top, b".")?;
+    for name in names {
+        folder = open(&folder, name)?;
+    }
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(text: &str) -> Vec<u16> {
+        text.encode_utf16().collect()
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for name in ["", ".", "..", "/etc", "../x", "a/b", "a\0b"] {
+            assert!(host_name(&units(name)).is_err(), "{name:?}");
+        }
+        for name in ["...", "con", r"a\b", "a:b", " ", "\u{1b}[2J"] {
+            assert_eq!(host_name(&units(name)), Ok(name.as_bytes().to_vec()));
+        }
+        assert!(host_name(&[0x65E5; 86]).is_err());
+        assert_eq!(host_name(&[0xD800]), Ok(vec![0xED, 0xA0, 0x80]));
+    }
+
+    #[test]
+    fn deep_ways_keep_few_handles() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = Arc::new(OwnedFd::from(std::fs::File::open(folder.path()).unwrap()));
+        let mut way = Way::new(top.clone());
+        for record in 0..500 {
+            let made = make(&way.lowest().unwrap(), b"d").unwrap();
+            way.enter(record, b"d".to_vec(), Some(made));
+        }
+        assert!(way.steps.iter().filter(|step| step.folder.is_some()).count() <= OPEN_AT_ONCE);
+        let left = way.go_up_to(1);
+        assert_eq!(left.len(), 498);
+        assert_eq!((left[0].record, left[497].record), (499, 2));
+        assert_eq!(way.steps.len(), 2);
+        way.enter(7, b"gone".to_vec(), None);
+        assert!(way.lowest().is_none());
+        assert!(way.go_up_to(5000).len() == 2 && way.lowest().is_some());
+
+        std::os::unix::fs::symlink("d", folder.path().join("link")).unwrap();
+        assert!(make(&top, b"link").is_err());
+        std::fs::remove_file(folder.path().join("link")).unwrap();
+        // Deeper than most programs can name.
+        let mut level = open(&top, b".").unwrap();
+        let mut levels = Vec::new();
+        while let Ok(below) = open(&level, b"d") {
+            levels.push(std::mem::replace(&mut level, below));
+        }
+        for level in levels.iter().rev() {
+            rustix::fs::unlinkat(level, b"d", AtFlags::REMOVEDIR).unwrap();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What the host keeps of a file besides its content: times, and extended attributes for what it has no place for.
+//!
+//! The names are those by which an ntfs-3g mount shows the same things, with `system.` in front on such a mount and `user.`
+//! anywhere else, where `system.` is not open to programs. Numbers are little-endian, as ntfs-3g has them.
+//!
+//! | name | value |
+//! |---|---|
+//! | `ntfs_attrib` | file attributes, 4 bytes; left out where they are the usual ones |
+//! | `ntfs_times` | creation, modification, access, change: 8 bytes each, in 100 ns since 1601 |
+//! | `ntfs_acl` | the security descriptor, self-relative |
+//! | `ntfs_reparse_data` | the value of `$REPARSE_POINT` |
+//! | `ntfs_object_id` | the value of `$OBJECT_ID` |
+//! | `ntfs_ea` | the value of `$EA` |
+//! | `ntfs_dos_name` | the 8.3 name |
+
+use cv_ntfs::structure::standard_information::StandardInformationBase;
+use cv_ntfs::structure::{AttributeType, FileAttributes, Namespace, NtfsTime};
+use cv_ntfs::{File, FileError};
+use rustix::fs::{Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What the host could not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Loss {
+    /// Modification and access time.
+    Times,
+    /// `ntfs_times`.
+    ExactTimes,
+    /// `ntfs_attrib`.
+    Attributes,
+    /// `ntfs_acl`.
+    Security,
+    /// `ntfs_object_id`.
+    ObjectId,
+    /// `ntfs_ea`.
+    ExtendedAttributes,
+    /// `ntfs_dos_name`.
+    ShortName,
+    /// `ntfs_reparse_data` of a file that has content too.
+    ReparseData,
+}
+
+impl Loss {
+    /// What was lost, for people.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Times => "times",
+            Self::ExactTimes => "creation and change times",
+            Self::Attributes => "file attributes",
+            Self::Security => "security descriptors",
+            Self::ObjectId => "object ids",
+            Self::ExtendedAttributes => "extended attributes",
+            Self::ShortName => "8.3 names",
+            Self::ReparseData => "reparse data",
+        }
+    }
+}
+
+/// How a target names what ntfs-3g calls `system.ntfs_…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    prefix: &'static str,
+}
+
+impl Naming {
+    /// That of the file system that `folder` is on.
+    pub fn of(folder: impl AsFd) -> Self {
+        let is_ntfs_3g = rustix::fs::fgetxattr(folder, "system.ntfs_attrib", &mut [0_u8; 4][..]).is_ok();
+        Self {
+            prefix: if is_ntfs_3g { "system." } else { "user." },
+        }
+    }
+
+    fn set(self, file: BorrowedFd<'_>, name: &str, value: &[u8]) -> Result<(), Errno> {
+        rustix::fs::fsetxattr(file, format!("{}{name}", self.prefix), value, XattrFlags::empty())
+    }
+
+    /// Keeps reparse data.
+    pub fn set_reparse_data(self, file: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
+        self.set(file, "ntfs_reparse_data", value)
+    }
+}
+
+/// The extended attribute that a stream is kept as; `None` where the name has a meaning of its own.
+pub fn stream_attribute(stream: &[u16]) -> Option<Vec<u8>> {
+    let mut name = b"user.".to_vec();
+    cv_winname::wtf8::encode_into(stream, &mut name);
+    let is_own = name.starts_with(b"user.ntfs_");
+    (!is_own && !name.contains(&0)).then_some(name)
+}
+
+/// The attributes that a file of the host gets in a volume where nothing else is said.
+pub fn usual_attributes(is_directory: bool) -> FileAttributes {
+    if is_directory { FileAttributes::empty() } else { FileAttributes::ARCHIVE }
+}
+
+/// Attributes that follow from what a file holds.
+const IMPLIED: FileAttributes = FileAttributes::DIRECTORY
+    .union(FileAttributes::NORMAL)
+    .union(FileAttributes::SPARSE_FILE)
+    .union(FileAttributes::REPARSE_POINT)
+    .union(FileAttributes::EA)
+    .union(FileAttributes::DIRECTORY_INDEX)
+    .union(FileAttributes::VIEW_INDEX);
+
+/// Keeps everything that `file` has besides content and streams in extended attributes of `target`, its times last. What
+/// could not be kept is told to `lose`.
+pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool, mut lose: impl FnMut(Loss)) {
+    let mut lost = |kept: Result<(), Errno>, loss: Loss| {
+        if kept.is_err() {
+            lose(loss);
+        }
+    };
+    let information = file.standard_information().ok().flatten().unwrap_or_default().base;
+    let attributes = information.file_attributes - IMPLIED;
+    if attributes != usual_attributes(file.is_directory()) {
+        lost(naming.set(target, "ntfs_attrib", &attributes.bits().to_le_bytes()), Loss::Attributes);
+    }
+    lost(naming.set(target, "ntfs_times", &exact_times(&information)), Loss::ExactTimes);
+    let values = [
+        (AttributeType::OBJECT_ID, "ntfs_object_id", Loss::ObjectId),
+        (AttributeType::EA, "ntfs_ea", Loss::ExtendedAttributes),
+    ];
+    for (type_code, name, loss) in values {
+        if file.attribute(type_code, &[]).is_some() {
+            lost(set_value(naming, target, name, file.value(type_code)), loss);
+        }
+    }
+    if let Some(short) = file.names().find(|name| name.namespace() == Namespace::DOS) {
+        lost(naming.set(target, "ntfs_dos_name", &cv_winname::wtf8::encode(&short.name)), Loss::ShortName);
+    }
+    if security {
+        let descriptor = file.security_descriptor();
+        if !matches!(descriptor, Ok(None)) {
+            lost(set_value(naming, target, "ntfs_acl", descriptor), Loss::Security);
+        }
+    }
+    lost(rustix::fs::futimens(target, &host_times(&information)), Loss::Times);
+}
+
+fn set_value(
+    naming: Naming,
+    target: BorrowedFd<'_>,
+    name: &str,
+    value: Result<Option<impl AsRef<[u8]>>, FileError>,
+) -> Result<(), Errno> {
+    match value {
+        Ok(Some(value)) => naming.set(target, name, value.as_ref()),
+        Ok(None) => Ok(()),
+        Err(_) => Err(Errno::IO),
+    }
+}
+
+fn exact_times(information: &StandardInformationBase) -> [u8; 32] {
+    let times = [
+        information.creation_time,
+        information.last_modification_time,
+        information.last_access_time,
+        information.last_change_time,
+    ];
+    let mut bytes = [0; 32];
+    for (place, time) in bytes.chunks_exact_mut(8).zip(times) {
+        place.copy_from_slice(&time.0.to_le_bytes());
+    }
+    bytes
+}
+
+/// Access and modification time for the host.
+pub fn host_times(information: &StandardInformationBase) -> Timestamps {
+    let time = |time: NtfsTime| {
+        let (seconds, nanoseconds) = time.to_unix();
+        Timespec {
+            tv_sec: seconds,
+            tv_nsec: i64::from(nanoseconds),
+        }
+    };
+    Timestamps {
+        last_access: time(information.last_access_time),
+        last_modification: time(information.last_modification_time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_do_not_pass_for_metadata() {
+        let name = |text: &str| stream_attribute(&text.encode_utf16().collect::<Vec<_>>());
+        assert_eq!(name("Zone.Identifier"), Some(b"user.Zone.Identifier".to_vec()));
+        assert_eq!(name("ntfs_acl"), None);
+        assert_eq!(name("a\0b"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! NTFS volumes inside disk images, to and from folders of the host.
+//!
+//! * [`open_volumes`], [`open_volume`]: the NTFS volumes of a disk, in its partitions or bare.
+//! * [`find`], [`find_stream`]: what a path means that a user gives.
+//! * [`list`], [`list_below`]: what a directory holds, or everything below it.
+//! * [`extract`](extract()): files to a folder of the host, whatever names and links the volume holds.
+//!
+//! ```no_run
+//! use cv_disk::{RawFile, ReadAt};
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! let disk: Arc<dyn ReadAt> = Arc::new(RawFile::open(Path::new("disk.img"))?);
+//! let volume = cv_volume::open_volume(&disk, None)?;
+//! let path: Vec<u16> = r"\Files\Program Files".encode_utf16().collect();
+//! let found = cv_volume::find(&volume, &path)?;
+//! let skipped = cv_volume::list(&volume, &found, false, &mut |entry| {
+//!     println!("{:>12} {}", entry.size, String::from_utf8_lossy(entry.path));
+//! })?;
+//! assert!(skipped.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#[cfg(unix)]
+mod extract;
+mod find;
+mod list;
+mod path;
+
+#[cfg(unix)]
+pub use extract::{
+    ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, StreamPlace, extract,
+};
+pub use find::{FindError, Place, open_volume, open_volumes};
+pub use list::{Details, Entry, Skipped, details, list, list_below};
+pub use path::{Found, FoundStream, find, find_stream, has_content, is_system_record};
