@@ -93,7 +93,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             word => options.threads = word.strip_prefix("threads=").ok_or("unknown word")?.parse()?,
         }
     }
-    let start = Instant::now();
+    let mut clock = Instant::now();
+    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
     let mut tree = Tree::new();
     tree.set_metadata(Tree::ROOT, &metadata(&fs::metadata(folder)?));
     let mut source = Folder {
@@ -101,9 +102,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         files: Vec::new(),
     };
     add(&mut tree, &mut source, Tree::ROOT, Path::new(folder), compression)?;
-    let read = start.elapsed();
+    let listed = lap();
     let plan = plan(tree, &PlanOptions::default())?;
-    let planned = start.elapsed();
+    let planned = lap();
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -114,12 +115,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     disk.set_len(plan.volume_size())?;
     let outcome = write(&plan, &source, &disk, &options, &Quiet)?;
     println!(
-        "{} files, {} bytes used of {}: listed in {read:.2?}, planned in {:.2?}, written in {:.2?}",
+        "{} files, {} bytes used of {}: listed in {listed:.2?}, planned in {planned:.2?}, written in {:.2?}",
         plan.tree().file_count(),
         outcome.used_size,
         plan.volume_size(),
-        planned - read,
-        start.elapsed() - planned,
+        lap(),
     );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! NTFS 3.1: one set of on-disk structures ([`structure`]) for the reader, the writer and the checker ([`check`]).
+//! NTFS 3.1: one set of on-disk structures ([`structure`]) for the reader ([`Volume`]), the writer
+//! ([`write`](mod@write)) and the checker ([`check`]).
 //!
 //! ```no_run
 //! use cv_disk::{RawFile, ReadAt};

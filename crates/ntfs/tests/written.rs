@@ -3,7 +3,7 @@
 
 mod support;
 
-use cv_disk::{MemoryDisk, Quiet, ReadAt};
+use cv_disk::{MemoryDisk, Quiet, ReadAt, ReadError, WriteAt, WriteError};
 use cv_ntfs::Volume;
 use cv_ntfs::structure::FileAttributes;
 use cv_ntfs::structure::extended_attribute::ExtendedAttribute;
@@ -11,9 +11,10 @@ use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::write::{Compression, PlanError, PlanOptions, PopulateError, WriteOptions, default_security, plan, write};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use support::everything::everything;
-use support::model::{Giving, Model, ModelFile, ModelStream, audit, compare, read, units};
+use support::model::{Giving, Model, ModelFile, ModelStream, compare, read, units};
 
 /// Writes the model, reads it back and compares; gives the disk.
 fn round_trip(model: &Model, options: &PlanOptions, threads: usize) -> Arc<MemoryDisk> {
@@ -27,7 +28,7 @@ fn round_trip(model: &Model, options: &PlanOptions, threads: usize) -> Arc<Memor
     }
     let volume = Volume::open(disk.clone()).unwrap();
     assert_eq!(volume.serial_number(), plan.serial());
-    audit(&volume);
+    support::check(&(disk.clone() as Arc<dyn ReadAt>));
     compare(&read(&volume), &model.shown(&default_security()));
     disk
 }
@@ -85,6 +86,69 @@ fn bytes_do_not_depend_on_threads_or_on_the_order_of_entries() {
         });
     }
     assert!(round_trip(&turned, &options, 2).to_vec() == one, "another order");
+}
+
+/// A disk that notes what is announced, and that nothing else is written.
+struct Announced {
+    disk: MemoryDisk,
+    order: Mutex<Vec<Range<u64>>>,
+}
+
+impl ReadAt for Announced {
+    fn len(&self) -> u64 {
+        self.disk.len()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        self.disk.read_at(buf, offset)
+    }
+}
+
+impl WriteAt for Announced {
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<(), WriteError> {
+        let end = offset + buf.len() as u64;
+        let is_announced = |range: &Range<u64>| range.start <= offset && end <= range.end;
+        assert!(
+            self.order.lock().unwrap().iter().any(is_announced),
+            "{offset:#x}..{end:#x}"
+        );
+        self.disk.write_at(buf, offset)
+    }
+
+    fn reserve(&self, range: Range<u64>) -> Result<(), WriteError> {
+        self.order.lock().unwrap().push(range);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn room_is_announced_in_one_order_and_data_in_ascending_order() {
+    let model = everything(true);
+    let plan = plan(model.tree().unwrap(), &PlanOptions::default()).unwrap();
+    let orders = [(1, false), (4, false), (4, true)].map(|(threads, hash)| {
+        let target = Announced {
+            disk: MemoryDisk::new(plan.volume_size()),
+            order: Mutex::default(),
+        };
+        write(&plan, &model.source(), &target, &WriteOptions { hash, threads }, &Quiet).unwrap();
+        target.order.into_inner().unwrap()
+    });
+    assert_eq!(orders[0], orders[1]);
+    // Without hashes the target copies host files itself, zeros and all.
+    let volume_end = plan.volume_size();
+    for order in &orders {
+        let descents = order.windows(2).filter(|pair| pair[1].start < pair[0].end).count();
+        assert!(descents < 20, "{descents} steps back");
+        assert!(
+            order
+                .iter()
+                .all(|range| range.start < range.end && range.end <= volume_end)
+        );
+    }
 }
 
 #[test]
@@ -198,7 +262,7 @@ fn any_stream() -> impl Strategy<Value = ModelStream> {
         }
         let mut stream = ModelStream::of(content, giving);
         if let Some(ranges) = data {
-            let mut sparse: Vec<std::ops::Range<u64>> = Vec::new();
+            let mut sparse: Vec<Range<u64>> = Vec::new();
             stream.content = vec![0; 1 << 21];
             let mut ranges: Vec<_> = ranges;
             ranges.sort_unstable();
@@ -238,7 +302,7 @@ fn any_file() -> impl Strategy<Value = ModelFile> {
     )
         .prop_map(|(streams, attributes, times, extended, reparse, id)| ModelFile {
             attributes,
-            times: times.map(|time| u64::from(time) + 1 << 25),
+            times: times.map(|time| (u64::from(time) + 1) << 25),
             streams: streams
                 .into_iter()
                 .map(|(name, stream)| (name.into_iter().map(u16::from).collect(), stream))

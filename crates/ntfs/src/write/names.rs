@@ -5,7 +5,7 @@ use super::options::{CaseConflicts, NameRule, PlanOptions};
 use super::tree::{FileId, Kind, Tree};
 use crate::structure::system_file::SYSTEM_FILES;
 use cv_winname::{MAX_COMPONENT, MAX_PATH, ShortNames, UpcaseTable, check_component, is_short_name, wtf8};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// An entry of a directory's index.
@@ -164,13 +164,16 @@ impl Directories {
                 continue;
             }
             let keys = &self.keys[range];
-            let mut taken: HashSet<Vec<u16>> = keys.iter().map(|name| upcase.fold(tree.name_units(*name))).collect();
+            let mut taken: HashSet<ShortKey> = keys
+                .iter()
+                .filter_map(|name| short_key(tree.name_units(*name), upcase))
+                .collect();
             let mut wanting = Vec::new();
             for name in keys {
-                let given = tree.short_name(*name).map(|short| upcase.fold(short));
-                let is_own = given.as_deref() == Some(&upcase.fold(tree.name_units(*name)));
+                let given = tree.short_name(*name).and_then(|short| short_key(short, upcase));
+                let own = short_key(tree.name_units(*name), upcase);
                 match given {
-                    Some(_) if is_own => tree.forget_short_name(*name),
+                    Some(_) if given == own => tree.forget_short_name(*name),
                     Some(short) if taken.contains(&short) => {
                         tree.forget_short_name(*name);
                         wanting.push(*name);
@@ -185,16 +188,8 @@ impl Directories {
                     None => {}
                 }
             }
-            for name in wanting {
-                if is_short_name(tree.name_units(name)) {
-                    continue;
-                }
-                let free = ShortNames::of(tree.name_units(name)).find(|short| !taken.contains(&upcase.fold(short)));
-                if let Some(short) = free {
-                    taken.insert(upcase.fold(&short));
-                    tree.store_short_name(name, &short);
-                }
-            }
+            wanting.retain(|name| !is_short_name(tree.name_units(*name)));
+            give_short_names(tree, &wanting, &mut taken, upcase);
         }
     }
 
@@ -226,6 +221,44 @@ impl Directories {
             *last = keys.len() as u32;
         }
         self.keys = keys;
+    }
+}
+
+/// An 8.3 name, or another that may be equal to one, without case.
+type ShortKey = [u16; 12];
+
+/// The key of a name; `None` where it is too long for an 8.3 name.
+fn short_key(name: &[u16], upcase: &UpcaseTable) -> Option<ShortKey> {
+    let mut key = [0; 12];
+    key.get_mut(..name.len())?.copy_from_slice(name);
+    upcase.fold_in_place(&mut key);
+    Some(key)
+}
+
+/// Gives each of the names of one directory the first 8.3 name that is free there.
+fn give_short_names(tree: &mut Tree, names: &[u32], taken: &mut HashSet<ShortKey>, upcase: &UpcaseTable) {
+    /// Candidates that are looked at one by one; from there on names of the same hash take each other's.
+    const FIRST: usize = 4;
+    // By the first candidate behind those, how many are known to be taken.
+    let mut known: HashMap<ShortKey, usize> = HashMap::new();
+    for name in names {
+        let candidates = ShortNames::of(tree.name_units(*name));
+        let mut is_free = |candidate: &[u16]| short_key(candidate, upcase).is_some_and(|key| taken.insert(key));
+        let mut free = candidates.clone().take(FIRST).find(|candidate| is_free(candidate));
+        if free.is_none() {
+            let mut rest = candidates.skip(FIRST).peekable();
+            let Some(first) = rest.peek().and_then(|candidate| short_key(candidate, upcase)) else {
+                continue;
+            };
+            let skipped = known.entry(first).or_insert(0);
+            free = rest.skip(*skipped).find(|candidate| {
+                *skipped += 1;
+                is_free(candidate)
+            });
+        }
+        if let Some(short) = free {
+            tree.store_short_name(*name, &short);
+        }
     }
 }
 

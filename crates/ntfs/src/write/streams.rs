@@ -169,13 +169,15 @@ impl<'a> Mover<'a> {
             let StreamPlace::Clusters(start) = core.place(*number) else {
                 continue;
             };
-            let size = core.tree.streams[*number as usize].size;
-            let content = &mut bytes[core.offset(start - lcn) as usize..][..size as usize];
+            let stream = &core.tree.streams[*number as usize];
+            let content = &mut bytes[core.offset(start - lcn) as usize..][..stream.size as usize];
             self.read_whole(*number, content)?;
             if self.hash {
                 sums.push((StreamId(*number), Sha256::digest(&*content)));
             }
-            done += size;
+            if stream.kind == ContentKind::Source {
+                done += stream.size;
+            }
         }
         output.done = done;
         self.keep(sums);
@@ -288,7 +290,6 @@ impl<'a> Mover<'a> {
         let PieceOfStream { start, length, offset } = stream.pieces[piece as usize];
         let is_last = piece + 1 == stream.pieces.len() as u64;
         output.begin(offset, 0);
-        output.done = length;
         let input = if self.core.tree.streams[stream.number as usize].kind == ContentKind::Bytes {
             let bytes = self.core.tree.bytes_of(&self.core.tree.streams[stream.number as usize]);
             output
@@ -296,6 +297,7 @@ impl<'a> Mover<'a> {
                 .extend_from_slice(&bytes[start as usize..(start + length) as usize]);
             None
         } else {
+            output.done = length;
             let mut input = stream.input.lock().unwrap_or_else(PoisonError::into_inner);
             if input.is_none() {
                 *input = Some(self.open_large(stream.number)?);

@@ -261,6 +261,13 @@ fn compressed(model: &mut Model, lznt1: bool) {
         ("a unit", text(8, 65_536)),
         ("a piece", text(9, 1 << 20)),
     ];
+    if lznt1 {
+        // More units than one record's run list has room for.
+        let file = model.file(directory, "long Lznt1", text(10, 12_000_000), Giving::Disk);
+        if let Some(stream) = model.files[file].streams.get_mut(&Vec::new()) {
+            stream.compression = Compression::Lznt1;
+        }
+    }
     let ways = [(Compression::WofXpress4k, true), (Compression::Lznt1, lznt1)];
     for (compression, _) in ways.into_iter().filter(|(_, is_wanted)| *is_wanted) {
         for (number, (name, content)) in contents.iter().enumerate() {

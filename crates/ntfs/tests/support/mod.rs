@@ -252,3 +252,13 @@ impl Drop for Mount {
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
 }
+
+/// Has our checker look at a volume that must have no fault, nor anything to note.
+pub fn check(disk: &Arc<dyn ReadAt>) {
+    let faults: Vec<String> = cv_ntfs::check::check(disk, &cv_disk::Quiet)
+        .unwrap()
+        .into_iter()
+        .map(|fault| fault.to_string())
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
