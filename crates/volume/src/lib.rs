@@ -3,6 +3,7 @@
 //! * [`open_volumes`], [`open_volume`]: the NTFS volumes of a disk, in its partitions or bare.
 //! * [`find`], [`find_stream`]: what a path means that a user gives.
 //! * [`list`], [`list_below`]: what a directory holds, or everything below it.
+//! * [`read_folder`], [`DiskLayout`]: a folder of the host as the tree of a volume, and the disk around it.
 //! * [`extract`](extract()): files to a folder of the host, whatever names and links the volume holds.
 //!
 //! ```no_run
@@ -24,7 +25,11 @@
 #[cfg(unix)]
 mod extract;
 mod find;
+#[cfg(unix)]
+mod kept;
 mod list;
+#[cfg(target_os = "linux")]
+mod pack;
 mod path;
 
 #[cfg(unix)]
@@ -33,4 +38,9 @@ pub use extract::{
 };
 pub use find::{FindError, Place, open_volume, open_volumes};
 pub use list::{Details, Entry, Skipped, details, list, list_below};
+#[cfg(target_os = "linux")]
+pub use pack::{
+    Counted, DiskLayout, FolderError, FolderOptions, HostFolder, HostSecurity, HostTimes, HostTree, LeftOut, Problem,
+    Scheme, SymlinkStyle, read_folder,
+};
 pub use path::{Found, FoundStream, find, find_stream, has_content, is_system_record};

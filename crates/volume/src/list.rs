@@ -88,9 +88,12 @@ pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
 
 /// What `file` says of itself; what is damaged is left out.
 pub fn details(file: &File) -> Details {
+    let mut streams = file.streams();
+    streams.retain(|stream| !stream.name.is_empty());
+    streams.sort_by(|left, right| file.volume().upcase().collate(&left.name, &right.name));
     Details {
         reparse: file.reparse_point().ok().flatten(),
-        streams: file.streams().into_iter().filter(|stream| !stream.name.is_empty()).collect(),
+        streams,
         wof: file.wof(),
     }
 }

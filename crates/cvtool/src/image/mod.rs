@@ -8,6 +8,8 @@ mod convert;
 mod create;
 mod info;
 mod map;
+#[cfg(target_os = "linux")]
+mod pack;
 mod rebase;
 mod resize;
 pub mod source;
@@ -38,6 +40,9 @@ pub enum Command {
     Commit(commit::Arguments),
     /// Compare the disks that two images hold; exit 1 if they differ
     Compare(compare::Arguments),
+    /// Make a disk image with one NTFS volume of a folder
+    #[cfg(target_os = "linux")]
+    Pack(Box<pack::Arguments>),
 }
 
 impl Command {
@@ -54,6 +59,8 @@ impl Command {
             Self::Rebase(arguments) => arguments.run(),
             Self::Commit(arguments) => arguments.run(),
             Self::Compare(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Pack(arguments) => arguments.run(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One file from the volume to the host.
 
 use super::folder::remove;
-use super::metadata::{self, Loss, stream_attribute};
+use super::metadata::{self, Loss};
 use super::{ExtractError, FailureReason, Run, StreamPlace};
+use crate::kept::stream_attribute;
 use cv_disk::{ExtentKind, Extents, Progress, ReadAt};
 use cv_ntfs::structure::reparse::{ReparsePoint, ReparseTag};
 use cv_ntfs::structure::{AttributeType, FileAttributes};
@@ -124,14 +125,17 @@ pub fn write_streams(
     buffer: &mut Vec<u8>,
 ) {
     for info in file.streams() {
-        if info.name.is_empty() {
+        if info.name.is_empty() || run.options.streams == StreamPlace::Nowhere {
             continue;
         }
-        let written = file.stream(&info.name).map_err(FailureReason::from).and_then(|stream| match run.options.streams {
-            StreamPlace::Attributes => write_stream_attribute(&stream, &info.name, target),
-            StreamPlace::Files => write_stream_file(run, &stream, &info.name, folder, name, buffer),
-            StreamPlace::Nowhere => Ok(()),
-        });
+        let mut write = || {
+            let stream = file.stream(&info.name)?;
+            match run.options.streams {
+                StreamPlace::Attributes if write_stream_attribute(&stream, &info.name, target)? => Ok(()),
+                _ => write_stream_file(run, &stream, &info.name, folder, name, buffer),
+            }
+        };
+        let written = write();
         if let Err(reason) = written {
             let mut path = path.to_vec();
             path.push(b':');
@@ -141,16 +145,18 @@ pub fn write_streams(
     }
 }
 
-fn write_stream_attribute(stream: &Stream, name: &[u16], target: BorrowedFd<'_>) -> Result<(), FailureReason> {
-    let name = stream_attribute(name).ok_or(FailureReason::Name("the stream's name has another meaning there"))?;
-    if stream.len() > LONGEST_ATTRIBUTE {
-        return Err(FailureReason::StreamTooLarge { size: stream.len() });
-    }
+/// Whether the host had room for the stream among the extended attributes.
+fn write_stream_attribute(stream: &Stream, name: &[u16], target: BorrowedFd<'_>) -> Result<bool, FailureReason> {
+    let Some(name) = stream_attribute(name).filter(|_| stream.len() <= LONGEST_ATTRIBUTE) else {
+        return Ok(false);
+    };
     let mut value = vec![0; stream.len() as usize];
     stream.read_at(&mut value, 0).map_err(FailureReason::Content)?;
     match rustix::fs::fsetxattr(target, name, &value, XattrFlags::empty()) {
-        Err(Errno::NOSPC | Errno::TOOBIG) => Err(FailureReason::StreamTooLarge { size: stream.len() }),
-        set => Ok(set?),
+        Ok(()) => Ok(true),
+        // No room, too long a name or value, or no extended attributes at all.
+        Err(Errno::NOSPC | Errno::TOOBIG | Errno::RANGE | Errno::OPNOTSUPP | Errno::DQUOT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -223,7 +229,13 @@ pub fn make_link(run: &Run<'_>, file: &File, target: &[u8], folder: &OwnedFd, na
 }
 
 /// Keeps a link as what it is on the volume: an empty file or folder with reparse data.
-pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8]) -> Result<(), FailureReason> {
+pub fn keep_link(
+    run: &Run<'_>,
+    file: &File,
+    folder: &OwnedFd,
+    name: &[u8],
+    path: &[u8],
+) -> Result<(), FailureReason> {
     let target = if file.is_directory() {
         super::folder::make(folder, name)?
     } else {
@@ -235,6 +247,7 @@ pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8]) -> R
         let _ = rustix::fs::unlinkat(folder, name, flags);
         return Err(error.into());
     }
+    write_streams(run, file, target.as_fd(), folder, name, path, &mut Vec::new());
     metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| run.lose(loss));
     Ok(())
 }

@@ -67,6 +67,10 @@ pub struct Left {
     pub record: u64,
     /// The folder.
     pub folder: Arc<OwnedFd>,
+    /// The folder above.
+    pub above: Arc<OwnedFd>,
+    /// Its name there.
+    pub name: Vec<u8>,
 }
 
 impl Way {
@@ -82,8 +86,14 @@ impl Way {
         let mut left = Vec::new();
         while self.steps.len() > depth {
             let folder = self.lowest();
-            if let (Some(step), Some(folder)) = (self.steps.pop(), folder) {
-                left.push(Left { record: step.record, folder });
+            let Some(step) = self.steps.pop() else { break };
+            if let (Some(folder), Some(above)) = (folder, self.lowest()) {
+                left.push(Left {
+                    record: step.record,
+                    folder,
+                    above,
+                    name: step.name,
+                });
             }
         }
         left

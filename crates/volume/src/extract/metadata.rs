@@ -1,20 +1,8 @@
 //! What the host keeps of a file besides its content: times, and extended attributes for what it has no place for.
-//!
-//! The names are those by which an ntfs-3g mount shows the same things, with `system.` in front on such a mount and `user.`
-//! anywhere else, where `system.` is not open to programs. Numbers are little-endian, as ntfs-3g has them.
-//!
-//! | name | value |
-//! |---|---|
-//! | `ntfs_attrib` | file attributes, 4 bytes; left out where they are the usual ones |
-//! | `ntfs_times` | creation, modification, access, change: 8 bytes each, in 100 ns since 1601 |
-//! | `ntfs_acl` | the security descriptor, self-relative |
-//! | `ntfs_reparse_data` | the value of `$REPARSE_POINT` |
-//! | `ntfs_object_id` | the value of `$OBJECT_ID` |
-//! | `ntfs_ea` | the value of `$EA` |
-//! | `ntfs_dos_name` | the 8.3 name |
 
+use crate::kept::{IMPLIED, Kept, usual_attributes};
 use cv_ntfs::structure::standard_information::StandardInformationBase;
-use cv_ntfs::structure::{AttributeType, FileAttributes, Namespace, NtfsTime};
+use cv_ntfs::structure::{AttributeType, Namespace, NtfsTime};
 use cv_ntfs::{File, FileError};
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
@@ -73,37 +61,16 @@ impl Naming {
         }
     }
 
-    fn set(self, file: BorrowedFd<'_>, name: &str, value: &[u8]) -> Result<(), Errno> {
-        rustix::fs::fsetxattr(file, format!("{}{name}", self.prefix), value, XattrFlags::empty())
+    fn set(self, file: BorrowedFd<'_>, kept: Kept, value: &[u8]) -> Result<(), Errno> {
+        let name = [self.prefix, kept.name()].concat();
+        rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())
     }
 
     /// Keeps reparse data.
     pub fn set_reparse_data(self, file: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
-        self.set(file, "ntfs_reparse_data", value)
+        self.set(file, Kept::ReparseData, value)
     }
 }
-
-/// The extended attribute that a stream is kept as; `None` where the name has a meaning of its own.
-pub fn stream_attribute(stream: &[u16]) -> Option<Vec<u8>> {
-    let mut name = b"user.".to_vec();
-    cv_winname::wtf8::encode_into(stream, &mut name);
-    let is_own = name.starts_with(b"user.ntfs_");
-    (!is_own && !name.contains(&0)).then_some(name)
-}
-
-/// The attributes that a file of the host gets in a volume where nothing else is said.
-pub fn usual_attributes(is_directory: bool) -> FileAttributes {
-    if is_directory { FileAttributes::empty() } else { FileAttributes::ARCHIVE }
-}
-
-/// Attributes that follow from what a file holds.
-const IMPLIED: FileAttributes = FileAttributes::DIRECTORY
-    .union(FileAttributes::NORMAL)
-    .union(FileAttributes::SPARSE_FILE)
-    .union(FileAttributes::REPARSE_POINT)
-    .union(FileAttributes::EA)
-    .union(FileAttributes::DIRECTORY_INDEX)
-    .union(FileAttributes::VIEW_INDEX);
 
 /// Keeps everything that `file` has besides content and streams in extended attributes of `target`, its times last. What
 /// could not be kept is told to `lose`.
@@ -116,25 +83,25 @@ pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool,
     let information = file.standard_information().ok().flatten().unwrap_or_default().base;
     let attributes = information.file_attributes - IMPLIED;
     if attributes != usual_attributes(file.is_directory()) {
-        lost(naming.set(target, "ntfs_attrib", &attributes.bits().to_le_bytes()), Loss::Attributes);
+        lost(naming.set(target, Kept::Attributes, &attributes.bits().to_le_bytes()), Loss::Attributes);
     }
-    lost(naming.set(target, "ntfs_times", &exact_times(&information)), Loss::ExactTimes);
+    lost(naming.set(target, Kept::Times, &exact_times(&information)), Loss::ExactTimes);
     let values = [
-        (AttributeType::OBJECT_ID, "ntfs_object_id", Loss::ObjectId),
-        (AttributeType::EA, "ntfs_ea", Loss::ExtendedAttributes),
+        (AttributeType::OBJECT_ID, Kept::ObjectId, Loss::ObjectId),
+        (AttributeType::EA, Kept::ExtendedAttributes, Loss::ExtendedAttributes),
     ];
-    for (type_code, name, loss) in values {
+    for (type_code, kept, loss) in values {
         if file.attribute(type_code, &[]).is_some() {
-            lost(set_value(naming, target, name, file.value(type_code)), loss);
+            lost(set_value(naming, target, kept, file.value(type_code)), loss);
         }
     }
     if let Some(short) = file.names().find(|name| name.namespace() == Namespace::DOS) {
-        lost(naming.set(target, "ntfs_dos_name", &cv_winname::wtf8::encode(&short.name)), Loss::ShortName);
+        lost(naming.set(target, Kept::ShortName, &cv_winname::wtf8::encode(&short.name)), Loss::ShortName);
     }
     if security {
         let descriptor = file.security_descriptor();
         if !matches!(descriptor, Ok(None)) {
-            lost(set_value(naming, target, "ntfs_acl", descriptor), Loss::Security);
+            lost(set_value(naming, target, Kept::Security, descriptor), Loss::Security);
         }
     }
     lost(rustix::fs::futimens(target, &host_times(&information)), Loss::Times);
@@ -143,11 +110,11 @@ pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool,
 fn set_value(
     naming: Naming,
     target: BorrowedFd<'_>,
-    name: &str,
+    kept: Kept,
     value: Result<Option<impl AsRef<[u8]>>, FileError>,
 ) -> Result<(), Errno> {
     match value {
-        Ok(Some(value)) => naming.set(target, name, value.as_ref()),
+        Ok(Some(value)) => naming.set(target, kept, value.as_ref()),
         Ok(None) => Ok(()),
         Err(_) => Err(Errno::IO),
     }
@@ -179,18 +146,5 @@ pub fn host_times(information: &StandardInformationBase) -> Timestamps {
     Timestamps {
         last_access: time(information.last_access_time),
         last_modification: time(information.last_modification_time),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn streams_do_not_pass_for_metadata() {
-        let name = |text: &str| stream_attribute(&text.encode_utf16().collect::<Vec<_>>());
-        assert_eq!(name("Zone.Identifier"), Some(b"user.Zone.Identifier".to_vec()));
-        assert_eq!(name("ntfs_acl"), None);
-        assert_eq!(name("a\0b"), None);
     }
 }

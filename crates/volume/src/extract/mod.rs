@@ -9,14 +9,14 @@
 //! | file, directory | file, folder; sparse ones stay sparse, compressed ones are unpacked |
 //! | hard link | hard link |
 //! | symbolic link, junction, WSL link | relative symbolic link where it stays inside, see [`Links`]; else kept as reparse data |
-//! | named stream | extended attribute `user.NAME`, or a file `name:stream`, see [`StreamPlace`] |
+//! | named stream | extended attribute `user.NAME` or a file `name:stream`, see [`StreamPlace`] |
 //! | times | modification and access time; all four in `ntfs_times` |
-//! | security, attributes, and so on | extended attributes, see [`metadata`] |
+//! | security, attributes, and so on | extended attributes, see [`kept`](crate::kept) |
 
 mod file;
 mod folder;
 mod link;
-pub mod metadata;
+mod metadata;
 
 use crate::list::SystemFiles;
 use crate::path::find;
@@ -36,8 +36,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-/// Files that wait for a thread at most; each keeps its folder open.
-const QUEUE: usize = 256;
+/// Batches that wait for a thread at most; each keeps its folder open.
+const QUEUE: usize = 16;
+
+/// Files and bytes of a batch at most. A host makes files one at a time in each folder, so that two threads in one folder
+/// would wait for each other: a batch holds as much of one folder as is of use.
+const BATCH_FILES: usize = 1024;
+const BATCH_BYTES: u64 = 16 << 20;
 
 /// Failures told in full at most.
 const LISTED: usize = 1000;
@@ -57,7 +62,7 @@ pub enum Links {
 /// Where named streams go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum StreamPlace {
-    /// Into extended attributes `user.NAME`, as large as the host allows.
+    /// Into extended attributes `user.NAME`; those that the host has no room for into files, as [`Files`](Self::Files).
     #[default]
     Attributes,
     /// Into files `name:stream` beside their file.
@@ -160,12 +165,6 @@ pub enum FailureReason {
     /// The host cannot have such a name.
     #[error("{0}")]
     Name(&'static str),
-    /// The stream does not fit into an extended attribute.
-    #[error("a stream of {size} bytes does not fit into an extended attribute here")]
-    StreamTooLarge {
-        /// Bytes of the stream.
-        size: u64,
-    },
     /// Nothing says why.
     #[error("its content is missing")]
     Unknown,
@@ -288,9 +287,15 @@ fn selected(
     });
 }
 
-/// A file for a thread to write.
-struct Task {
+/// Files of one folder for a thread to write.
+struct Batch {
     folder: Arc<OwnedFd>,
+    bytes: u64,
+    tasks: Vec<Task>,
+}
+
+/// A file to write.
+struct Task {
     name: Vec<u8>,
     path: Vec<u8>,
     reference: FileReference,
@@ -350,7 +355,7 @@ impl Run<'_> {
     /// Makes all folders, and all files and links in them but for further names of one file. Gives the path of each file that
     /// may have further names.
     fn write_all(&self, listing: &Listing, selection: &Selection) -> HashMap<u64, Vec<u8>> {
-        let (sender, receiver) = mpsc::sync_channel::<Task>(QUEUE);
+        let (sender, receiver) = mpsc::sync_channel::<Batch>(QUEUE);
         let receiver = Mutex::new(receiver);
         let mut first_names = HashMap::new();
         std::thread::scope(|scope| {
@@ -358,15 +363,20 @@ impl Run<'_> {
                 scope.spawn(|| {
                     let mut buffer = Vec::new();
                     loop {
-                        let task = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(task) = task else { break };
-                        if !self.is_stopped() {
-                            self.write(task, &mut buffer);
+                        let batch = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(batch) = batch else { break };
+                        for task in batch.tasks {
+                            if !self.is_stopped() {
+                                self.write(&batch.folder, task, &mut buffer);
+                            }
                         }
                     }
                 });
             }
             let mut way = Way::new(self.top.clone());
+            let mut batch: Option<Batch> = None;
+            // The threads listen until the sender is gone.
+            let send = |batch: Option<Batch>| batch.map_or(Ok(()), |batch| sender.send(batch)).unwrap_or_default();
             selected(self.volume, listing, selection, self.options.system_files, &mut |chosen| {
                 if self.is_stopped() {
                     return;
@@ -404,15 +414,27 @@ impl Run<'_> {
                         Entry::Vacant(entry) => entry.insert(chosen.path.to_vec()),
                     };
                 }
-                let task = Task {
+                let is_full = |batch: &Batch| {
+                    !Arc::ptr_eq(&batch.folder, &folder)
+                        || batch.tasks.len() >= BATCH_FILES
+                        || batch.bytes >= BATCH_BYTES
+                };
+                if batch.as_ref().is_some_and(is_full) {
+                    send(batch.take());
+                }
+                let batch = batch.get_or_insert_with(|| Batch {
                     folder,
+                    bytes: 0,
+                    tasks: Vec::new(),
+                });
+                batch.bytes += listed.file.size;
+                batch.tasks.push(Task {
                     name,
                     path: chosen.path.to_vec(),
                     reference: listed.file.reference,
-                };
-                // The threads listen until this end is gone.
-                let _ = sender.send(task);
+                });
             });
+            send(batch);
             drop(sender);
         });
         first_names
@@ -427,19 +449,25 @@ impl Run<'_> {
             )
     }
 
-    fn write(&self, task: Task, buffer: &mut Vec<u8>) {
+    fn write(&self, folder: &OwnedFd, task: Task, buffer: &mut Vec<u8>) {
         let written = self
             .volume
             .file_by_reference(task.reference)
             .map_err(FailureReason::from)
-            .and_then(|file| self.write_one(&file, &task, buffer));
+            .and_then(|file| self.write_one(&file, folder, &task, buffer));
         if let Err(reason) = written {
             self.fail(task.path, reason);
         }
     }
 
-    fn write_one(&self, file: &File, task: &Task, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
-        let (folder, name) = (&task.folder, &task.name);
+    fn write_one(
+        &self,
+        file: &File,
+        folder: &OwnedFd,
+        task: &Task,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), FailureReason> {
+        let name = &task.name;
         let link = match file.reparse_point()? {
             Some(point) if point.tag().is_name_surrogate() => point,
             _ => {
@@ -452,14 +480,17 @@ impl Run<'_> {
             Links::Skip => return Ok(()),
             Links::Data => {}
             Links::Inside => {
-                if let Some(target) = link::host_target(self.volume, &task.directory(), &link) {
+                // A symbolic link has no room for streams.
+                let is_bare = file.streams().iter().all(|stream| stream.name.is_empty());
+                let target = link::host_target(self.volume, &task.directory(), &link).filter(|_| is_bare);
+                if let Some(target) = target {
                     file::make_link(self, file, &target, folder, name)?;
                     self.told().links += 1;
                     return Ok(());
                 }
             }
         }
-        file::keep_link(self, file, folder, name)?;
+        file::keep_link(self, file, folder, name, &task.path)?;
         note(&mut self.told().links_kept, &task.path);
         Ok(())
     }
@@ -467,12 +498,14 @@ impl Run<'_> {
     /// Makes the further names of files, and gives folders their times and metadata when nothing more comes into them.
     fn finish_folders(&self, listing: &Listing, selection: &Selection, first_names: &HashMap<u64, Vec<u8>>) {
         let mut way = Way::new(self.top.clone());
-        let mut wanted: HashMap<u64, bool> = HashMap::new();
+        // Paths of the directories that are asked for, by record, those on the way alone.
+        let mut wanted: HashMap<u64, Vec<u8>> = HashMap::new();
         selected(self.volume, listing, selection, self.options.system_files, &mut |chosen| {
             let listed = &chosen.listed;
             let record = listed.file.reference.record();
             for left in way.go_up_to(listed.parent.record()) {
                 self.finish_folder(&left, &wanted);
+                wanted.remove(&left.record);
             }
             let Some(folder) = way.lowest() else { return };
             let Ok(name) = host_name(listed.name) else {
@@ -485,7 +518,9 @@ impl Run<'_> {
                 let is_link = self.is_directory_link(listed);
                 let opened = if is_link { None } else { folder::open(&folder, &name).ok() };
                 way.enter(record, name, opened);
-                wanted.insert(record, chosen.is_wanted);
+                if chosen.is_wanted {
+                    wanted.insert(record, chosen.path.to_vec());
+                }
             } else if let Some(first) = first_names.get(&record).filter(|first| first.as_slice() != chosen.path) {
                 match self.add_name(first, &folder, &name) {
                     Ok(()) => self.told().hard_links += 1,
@@ -495,6 +530,16 @@ impl Run<'_> {
         });
         for left in way.go_up_to(ROOT.record) {
             self.finish_folder(&left, &wanted);
+        }
+        if selection.wants(b"") {
+            // A stream of the root that becomes a file has nothing before the colon.
+            let top = Left {
+                record: ROOT.record,
+                folder: self.top.clone(),
+                above: self.top.clone(),
+                name: Vec::new(),
+            };
+            self.finish_folder(&top, &HashMap::from([(ROOT.record, Vec::new())]));
         }
     }
 
@@ -512,13 +557,13 @@ impl Run<'_> {
         }
     }
 
-    fn finish_folder(&self, left: &Left, wanted: &HashMap<u64, bool>) {
-        if !wanted.get(&left.record).copied().unwrap_or(false) {
-            return;
-        }
+    fn finish_folder(&self, left: &Left, wanted: &HashMap<u64, Vec<u8>>) {
+        let Some(path) = wanted.get(&left.record) else { return };
         let Ok(file) = self.volume.file(left.record) else { return };
-        file::keep_reparse_data(self, &file, left.folder.as_fd());
-        metadata::keep(&file, left.folder.as_fd(), self.naming, self.options.security, |loss| self.lose(loss));
+        let target = left.folder.as_fd();
+        file::keep_reparse_data(self, &file, target);
+        file::write_streams(self, &file, target, &left.above, &left.name, path, &mut Vec::new());
+        metadata::keep(&file, target, self.naming, self.options.security, |loss| self.lose(loss));
     }
 }
 

@@ -1,0 +1,88 @@
+//! What hosts have no place for, and the extended attributes it is kept in.
+//!
+//! The names are those by which an ntfs-3g mount shows the same things, with `system.` in front on such a mount and `user.`
+//! anywhere else, where `system.` is not open to programs. Numbers are little-endian, as ntfs-3g has them.
+//!
+//! | name | value |
+//! |---|---|
+//! | `ntfs_attrib` | file attributes, 4 bytes; left out where they are the usual ones |
+//! | `ntfs_times` | creation, modification, access, change: 8 bytes each, in 100 ns since 1601 |
+//! | `ntfs_acl` | the security descriptor, self-relative |
+//! | `ntfs_reparse_data` | the value of `$REPARSE_POINT` |
+//! | `ntfs_object_id` | the value of `$OBJECT_ID` |
+//! | `ntfs_ea` | the value of `$EA` |
+//! | `ntfs_dos_name` | the 8.3 name |
+//!
+//! Named streams are in `user.` with their own name behind.
+
+use cv_ntfs::structure::FileAttributes;
+
+/// What stands before a stream's name.
+pub const STREAM_PREFIX: &[u8] = b"user.";
+
+/// One of the things kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Attributes,
+    Times,
+    Security,
+    ReparseData,
+    ObjectId,
+    ExtendedAttributes,
+    ShortName,
+}
+
+/// Their names, without `system.` or `user.`.
+pub const NAMES: [(&str, Kept); 7] = [
+    ("ntfs_attrib", Kept::Attributes),
+    ("ntfs_times", Kept::Times),
+    ("ntfs_acl", Kept::Security),
+    ("ntfs_reparse_data", Kept::ReparseData),
+    ("ntfs_object_id", Kept::ObjectId),
+    ("ntfs_ea", Kept::ExtendedAttributes),
+    ("ntfs_dos_name", Kept::ShortName),
+];
+
+impl Kept {
+    /// Its name, without `system.` or `user.`.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, kept)| *kept == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// The attributes of files and directories where nothing is kept.
+pub fn usual_attributes(is_directory: bool) -> FileAttributes {
+    if is_directory { FileAttributes::empty() } else { FileAttributes::ARCHIVE }
+}
+
+/// Attributes that follow from what a file holds, and are not kept.
+pub const IMPLIED: FileAttributes = FileAttributes::DIRECTORY
+    .union(FileAttributes::NORMAL)
+    .union(FileAttributes::SPARSE_FILE)
+    .union(FileAttributes::REPARSE_POINT)
+    .union(FileAttributes::EA)
+    .union(FileAttributes::DIRECTORY_INDEX)
+    .union(FileAttributes::VIEW_INDEX);
+
+/// The extended attribute that a stream is kept as; `None` where the name has another meaning.
+pub fn stream_attribute(stream: &[u16]) -> Option<Vec<u8>> {
+    let mut name = STREAM_PREFIX.to_vec();
+    cv_winname::wtf8::encode_into(stream, &mut name);
+    let own = &name[STREAM_PREFIX.len()..];
+    let is_known = NAMES.iter().any(|(known, _)| known.as_bytes() == own);
+    (!is_known && !name.contains(&0)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_do_not_pass_for_metadata() {
+        let name = |text: &str| stream_attribute(&text.encode_utf16().collect::<Vec<_>>());
+        assert_eq!(name("Zone.Identifier"), Some(b"user.Zone.Identifier".to_vec()));
+        assert_eq!(name("ntfs_acl"), None);
+        assert_eq!(name("a\0b"), None);
+        assert_eq!(Kept::ShortName.name(), "ntfs_dos_name");
+    }
+}
