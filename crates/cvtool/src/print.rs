@@ -122,7 +122,13 @@ fn short(value: &Value) -> String {
 /// Text from an image with everything escaped that would move the cursor, colour the terminal or reorder what follows.
 pub fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_unicode().collect::<Vec<_>>() })
+        .flat_map(|c| {
+            if is_plain(c) {
+                vec![c]
+            } else {
+                c.escape_unicode().collect::<Vec<_>>()
+            }
+        })
         .collect()
 }
 
@@ -158,7 +164,7 @@ fn escaped(bytes: &[u8], is_plain: impl Fn(char) -> bool) -> String {
         match unit {
             Ok(c) if is_plain(c) => text.push(c),
             Ok(c) => text.extend(c.escape_unicode()),
-            Err(lone) => text.push_str(&format!("\\u{{{:x}}}", lone.unpaired_surrogate())),
+            Err(lone) => text.extend(format!("\\u{{{:x}}}", lone.unpaired_surrogate()).chars()),
         }
     }
     text
@@ -166,7 +172,8 @@ fn escaped(bytes: &[u8], is_plain: impl Fn(char) -> bool) -> String {
 
 /// Whether a character shows as itself: no control character, and none that changes the direction of what follows.
 fn is_plain(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    !c.is_control()
+        && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A line on standard error about one of many things, while the others go on.

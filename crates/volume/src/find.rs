@@ -96,7 +96,11 @@ pub fn open_volume(disk: &Arc<dyn ReadAt>, number: Option<u32>) -> Result<Volume
             .iter()
             .position(|place| place.volume.is_ok())
             // One that is damaged says more than that there is none.
-            .or_else(|| places.iter().position(|place| matches!(place.volume, Err(OpenError::Mft(_)))))
+            .or_else(|| {
+                places
+                    .iter()
+                    .position(|place| matches!(place.volume, Err(OpenError::Mft(_))))
+            })
             .ok_or(FindError::NoVolume { found })?,
     };
     let Place { volume, range, .. } = places.swap_remove(index);
@@ -115,7 +119,11 @@ fn describe(places: &[Place]) -> String {
     let partitions: Vec<String> = places
         .iter()
         .filter_map(|place| {
-            let kind = if place.volume.is_ok() { "NTFS" } else { place.type_name.as_str() };
+            let kind = if place.volume.is_ok() {
+                "NTFS"
+            } else {
+                place.type_name.as_str()
+            };
             place.number.map(|number| format!("partition {number} ({kind})"))
         })
         .collect();
@@ -146,12 +154,24 @@ mod tests {
             attributes: 0,
             name: PartitionName::new("data").unwrap(),
         };
-        let gpt = Gpt::new(disk.len(), SectorSize::Bytes512, uuid::Uuid::from_u128(2), vec![partition]).unwrap();
+        let gpt = Gpt::new(
+            disk.len(),
+            SectorSize::Bytes512,
+            uuid::Uuid::from_u128(2),
+            vec![partition],
+        )
+        .unwrap();
         gpt.write(&disk).unwrap();
         let disk: Arc<dyn ReadAt> = Arc::new(disk);
         let error = open_volume(&disk, None).unwrap_err().to_string();
-        assert!(error.starts_with("the disk holds no NTFS volume: it has partition 3 ("), "{error}");
-        assert!(matches!(open_volume(&disk, Some(1)), Err(FindError::NoPartition { number: 1, .. })));
+        assert!(
+            error.starts_with("the disk holds no NTFS volume: it has partition 3 ("),
+            "{error}"
+        );
+        assert!(matches!(
+            open_volume(&disk, Some(1)),
+            Err(FindError::NoPartition { number: 1, .. })
+        ));
         assert!(matches!(open_volume(&disk, Some(3)), Err(FindError::Open { start, .. }) if start == 1 << 20));
     }
 }

@@ -46,13 +46,20 @@ pub const NAMES: [(&str, Kept); 7] = [
 impl Kept {
     /// Its name, without `system.` or `user.`.
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, kept)| *kept == self).map_or("", |(name, _)| name)
+        NAMES
+            .iter()
+            .find(|(_, kept)| *kept == self)
+            .map_or("", |(name, _)| name)
     }
 }
 
 /// The attributes of files and directories where nothing is kept.
 pub fn usual_attributes(is_directory: bool) -> FileAttributes {
-    if is_directory { FileAttributes::empty() } else { FileAttributes::ARCHIVE }
+    if is_directory {
+        FileAttributes::empty()
+    } else {
+        FileAttributes::ARCHIVE
+    }
 }
 
 /// Attributes that follow from what a file holds, and are not kept.

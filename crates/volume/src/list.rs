@@ -198,7 +198,11 @@ pub fn list_below(
     let listing = Listing::of(volume, threads);
     let is_whole = found.names.is_empty();
     let prefix = found.path();
-    let links = if with_details { count_links(volume, &listing) } else { HashMap::new() };
+    let links = if with_details {
+        count_links(volume, &listing)
+    } else {
+        HashMap::new()
+    };
     let with_streams: HashSet<u64> = listing.streams().iter().map(|stream| stream.file.record()).collect();
     let mut skip = SystemFiles::new(all);
     // The directories on the way, by record: a name may hold a `/`, so that the path does not tell.
@@ -224,21 +228,33 @@ pub fn list_below(
             size: file.size,
             stored: file.stored,
             information: file.information.base,
-            links: if with_details { links.get(&record).copied().unwrap_or(1) } else { 0 },
+            links: if with_details {
+                links.get(&record).copied().unwrap_or(1)
+            } else {
+                0
+            },
             details: opened.as_ref().map(details),
         });
     });
     Skipped {
         damage: listing.damage().iter().map(Damage::to_string).collect(),
         omitted: listing.omitted_damage(),
-        orphans: if is_whole { listing.orphans(volume).len() as u64 } else { 0 },
+        orphans: if is_whole {
+            listing.orphans(volume).len() as u64
+        } else {
+            0
+        },
     }
 }
 
 /// The names of each file with more than one.
 fn count_links(volume: &Volume, listing: &Listing) -> HashMap<u64, u32> {
     let mut links = HashMap::new();
-    if listing.files().iter().any(|file| file.link_count > 1 && !file.is_directory) {
+    if listing
+        .files()
+        .iter()
+        .any(|file| file.link_count > 1 && !file.is_directory)
+    {
         listing.walk(volume, Order::Records, |_, listed| {
             if listed.file.link_count > 1 {
                 *links.entry(listed.file.reference.record()).or_insert(0) += 1;

@@ -58,9 +58,8 @@ pub fn find(volume: &Volume, path: &[u16]) -> Result<Found, FileError> {
         let parent = file.reference();
         file = volume.file_by_reference(entry.reference)?;
         let long = entry.is_short_name().then(|| {
-            let is_twin = |twin: &cv_ntfs::structure::FileName| {
-                twin.parent() == parent && twin.namespace() == Namespace::WIN32
-            };
+            let is_twin =
+                |twin: &cv_ntfs::structure::FileName| twin.parent() == parent && twin.namespace() == Namespace::WIN32;
             file.names().find(is_twin).map(|twin| twin.name)
         });
         names.push(long.flatten().unwrap_or(entry.file_name.name));
@@ -73,10 +72,18 @@ pub fn find(volume: &Volume, path: &[u16]) -> Result<Found, FileError> {
 pub fn find_stream(volume: &Volume, path: &[u16]) -> Result<FoundStream, FileError> {
     let whole = find(volume, path);
     let not_found = match whole {
-        Ok(found) => return Ok(FoundStream { found, stream: Vec::new() }),
+        Ok(found) => {
+            return Ok(FoundStream {
+                found,
+                stream: Vec::new(),
+            });
+        }
         Err(error) => error,
     };
-    let last = path.iter().rposition(|unit| [b'/', b'\\'].map(u16::from).contains(unit)).map_or(0, |slash| slash + 1);
+    let last = path
+        .iter()
+        .rposition(|unit| [b'/', b'\\'].map(u16::from).contains(unit))
+        .map_or(0, |slash| slash + 1);
     let Some(colon) = path[last..].iter().position(|unit| *unit == COLON) else {
         return Err(not_found);
     };

@@ -146,12 +146,18 @@ impl Arguments {
     pub fn run(&self) -> anyhow::Result<Outcome> {
         let folder_name = || self.folder.display().to_string();
         let bar = progress::Bar::new("Packing");
-        let HostTree { tree, source, left_out, newest } = self.read(&bar)?;
+        let HostTree {
+            tree,
+            source,
+            left_out,
+            newest,
+        } = self.read(&bar)?;
 
         let mut layout = self.layout.layout(&self.output, None)?;
         let sector_size = match layout.sector_size {
-            Some(bytes) => SectorSize::from_bytes(bytes)
-                .ok_or_else(|| anyhow!("a sector has 512 or 4096 bytes, not {bytes}"))?,
+            Some(bytes) => {
+                SectorSize::from_bytes(bytes).ok_or_else(|| anyhow!("a sector has 512 or 4096 bytes, not {bytes}"))?
+            }
             None => SectorSize::Bytes512,
         };
         if layout.format == Format::Raw {
@@ -201,10 +207,15 @@ impl Arguments {
         write_options.threads = self.threads.unwrap_or(write_options.threads);
         let written = write(&plan, &source, &volume, &write_options, &bar).with_context(folder_name)?;
         drop(bar);
-        let sums = self.sha256.as_deref().map(|path| write_sums(path, &plan, &written.hashes)).transpose()?;
+        let sums = self
+            .sha256
+            .as_deref()
+            .map(|path| write_sums(path, &plan, &written.hashes))
+            .transpose()?;
         image.finish().with_context(output_name)?;
         if let Some(sums) = sums {
-            sums.commit().with_context(|| self.sha256.as_deref().unwrap_or(Path::new("")).display().to_string())?;
+            sums.commit()
+                .with_context(|| self.sha256.as_deref().unwrap_or(Path::new("")).display().to_string())?;
         }
         tell_left_out(&self.folder, &left_out);
         Ok(Outcome::Done)
@@ -269,7 +280,11 @@ impl Arguments {
         let time = |seconds| NtfsTime::from_unix(seconds, 0).ok_or_else(|| anyhow!("SOURCE_DATE_EPOCH is before 1601"));
         Ok(PlanOptions {
             volume_size,
-            cluster_size: self.cluster.map(u32::try_from).transpose().context("the cluster size is too large")?,
+            cluster_size: self
+                .cluster
+                .map(u32::try_from)
+                .transpose()
+                .context("the cluster size is too large")?,
             sector_size: u32::try_from(disk.sector_size.bytes())?,
             label: self.label.encode_utf16().collect(),
             serial: self.serial,
@@ -293,7 +308,9 @@ fn source_date_epoch() -> anyhow::Result<Option<i64>> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(seconds) => {
             let parsed = seconds.parse();
-            parsed.map(Some).with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))
+            parsed
+                .map(Some)
+                .with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))
         }
         Err(_) => Ok(None),
     }
@@ -313,12 +330,19 @@ fn tell_left_out(folder: &Path, left_out: &LeftOut) {
     let tell = |counted: &Counted, what: &str| {
         if counted.count > 0 {
             let first = print::name(&counted.first);
-            print::warn(&format!("{}: {} {what}, the first is {first}", folder.display(), counted.count));
+            print::warn(&format!(
+                "{}: {} {what}, the first is {first}",
+                folder.display(),
+                counted.count
+            ));
         }
     };
     tell(&left_out.special, "FIFOs, sockets or devices are left out");
     tell(&left_out.foreign_links, "links to places outside became WSL links");
-    tell(&left_out.object_ids, "object ids that another file has too are left out");
+    tell(
+        &left_out.object_ids,
+        "object ids that another file has too are left out",
+    );
 }
 
 /// Writes the sums in the order of the paths, to be committed with the image.
@@ -328,7 +352,9 @@ fn write_sums(path: &Path, plan: &Plan, hashes: &Hashes) -> anyhow::Result<Durab
         .streams()
         .map(|stream| {
             let mut path = cv_winname::wtf8::encode(&tree.path(tree.file_of(stream)));
-            path.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+            path.iter_mut()
+                .filter(|byte| **byte == b'\\')
+                .for_each(|byte| *byte = b'/');
             if !tree.stream_name(stream).is_empty() {
                 path.push(b':');
                 cv_winname::wtf8::encode_into(tree.stream_name(stream), &mut path);

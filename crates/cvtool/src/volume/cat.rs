@@ -16,7 +16,7 @@ pub struct Arguments {
     #[command(flatten)]
     source: Source,
 
-    /// Files in the volume, or streams of them as FILE:STREAM. Names are separated by / or \
+    /// Files in the volume, or streams of them as `FILE:STREAM`. Names are separated by / or \
     #[arg(required = true)]
     paths: Vec<OsString>,
 }

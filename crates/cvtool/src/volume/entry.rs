@@ -43,7 +43,9 @@ pub fn letters(entry: &Entry<'_>) -> String {
         "directory" => 'd',
         _ => '-',
     };
-    let shown = ATTRIBUTES.iter().map(|(flag, letter, _)| if attributes.contains(*flag) { *letter } else { '-' });
+    let shown = ATTRIBUTES
+        .iter()
+        .map(|(flag, letter, _)| if attributes.contains(*flag) { *letter } else { '-' });
     std::iter::once(first).chain(shown).collect()
 }
 
@@ -59,7 +61,11 @@ pub fn target(point: &ReparsePoint) -> Option<Vec<u8>> {
             print_name,
             ..
         } => {
-            let name = if print_name.is_empty() { substitute_name } else { print_name };
+            let name = if print_name.is_empty() {
+                substitute_name
+            } else {
+                print_name
+            };
             Some(cv_winname::wtf8::encode(name))
         }
         ReparsePoint::LxSymlink { target, .. } => Some(target.clone()),

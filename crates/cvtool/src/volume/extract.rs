@@ -105,25 +105,48 @@ fn tell(image: &str, outcome: &ExtractOutcome) -> Outcome {
         print::warn(&line);
     }
     if outcome.omitted_failures > 0 {
-        print::warn(&format!("{image}: {} more could not be extracted", outcome.omitted_failures));
+        print::warn(&format!(
+            "{image}: {} more could not be extracted",
+            outcome.omitted_failures
+        ));
     }
     for damage in &outcome.damage {
         print::warn(&format!("{image}: {}", print::printable(damage)));
     }
     if outcome.orphans > 0 {
-        print::warn(&format!("{image}: {} names are in no directory and not extracted", outcome.orphans));
+        print::warn(&format!(
+            "{image}: {} names are in no directory and not extracted",
+            outcome.orphans
+        ));
     }
-    let first = |path: &Option<Vec<u8>>| path.as_deref().map(|path| print::name(path).into_owned()).unwrap_or_default();
+    let first = |path: &Option<Vec<u8>>| {
+        path.as_deref()
+            .map(|path| print::name(path).into_owned())
+            .unwrap_or_default()
+    };
     let (count, path) = &outcome.links_kept;
     if *count > 0 {
-        print::warn(&format!("{image}: {count} links are kept as reparse data, the first is {}", first(path)));
+        print::warn(&format!(
+            "{image}: {count} links are kept as reparse data, the first is {}",
+            first(path)
+        ));
     }
     let (count, path) = &outcome.elsewhere;
     if *count > 0 {
-        print::warn(&format!("{image}: the content of {count} files lies elsewhere, the first is {}", first(path)));
+        print::warn(&format!(
+            "{image}: the content of {count} files lies elsewhere, the first is {}",
+            first(path)
+        ));
     }
     for (loss, count) in &outcome.lost {
-        print::warn(&format!("{image}: the folder cannot keep the {} of {count} files", loss.what()));
+        print::warn(&format!(
+            "{image}: the folder cannot keep the {} of {count} files",
+            loss.what()
+        ));
     }
-    if outcome.is_complete() { Outcome::Done } else { Outcome::Incomplete }
+    if outcome.is_complete() {
+        Outcome::Done
+    } else {
+        Outcome::Incomplete
+    }
 }

@@ -11,6 +11,7 @@ use std::io::{self, BufWriter, Write};
 
 /// What to list.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -70,7 +71,9 @@ impl Arguments {
                 let below = self.recursive && found.file.is_directory();
                 Ok(if below {
                     let details = self.long || self.json;
-                    list_below(&volume, &found, self.all, details, threads(), &mut |entry| printer.print(entry))
+                    list_below(&volume, &found, self.all, details, threads(), &mut |entry| {
+                        printer.print(entry);
+                    })
                 } else {
                     list(&volume, &found, self.all, &mut |entry| printer.print(entry))?
                 })
@@ -90,7 +93,11 @@ impl Arguments {
             writeln!(printer.out, "\n]")?;
         }
         printer.out.flush()?;
-        Ok(if is_complete { Outcome::Done } else { Outcome::Incomplete })
+        Ok(if is_complete {
+            Outcome::Done
+        } else {
+            Outcome::Incomplete
+        })
     }
 }
 
@@ -103,7 +110,10 @@ pub fn tell_skipped(image: &str, skipped: &Skipped) -> bool {
         print::warn(&format!("{image}: and {} more", skipped.omitted));
     }
     if skipped.orphans > 0 {
-        print::warn(&format!("{image}: {} names are in no directory and not listed", skipped.orphans));
+        print::warn(&format!(
+            "{image}: {} names are in no directory and not listed",
+            skipped.orphans
+        ));
     }
     skipped.is_empty()
 }
@@ -148,7 +158,13 @@ impl Printer<'_> {
             Time::Changed => information.last_change_time,
             Time::Accessed => information.last_access_time,
         });
-        write!(self.out, "{} {:>3} {:>14} {time}  {path}", letters(entry), entry.links, entry.size)?;
+        write!(
+            self.out,
+            "{} {:>3} {:>14} {time}  {path}",
+            letters(entry),
+            entry.links,
+            entry.size
+        )?;
         let details = entry.details.as_ref();
         if let Some(point) = details.and_then(|details| details.reparse.as_ref()) {
             match target(point) {
@@ -163,7 +179,11 @@ impl Printer<'_> {
         for stream in details.map_or(&[][..], |details| &details.streams) {
             let name = cv_winname::wtf8::encode(&stream.name);
             let (blank, name) = ("", print::name(&name));
-            writeln!(self.out, "{blank:15} {blank:>3} {:>14} {blank:19}  {path}:{name}", stream.size)?;
+            writeln!(
+                self.out,
+                "{blank:15} {blank:>3} {:>14} {blank:19}  {path}:{name}",
+                stream.size
+            )?;
         }
         Ok(())
     }

@@ -52,7 +52,9 @@ impl Arguments {
         let volume = self.source.open()?;
         let path = self.path.clone().unwrap_or_default();
         let shown = || format!("{}: {}", self.source.name(), path.display());
-        let found = units(&path).and_then(|units| Ok(find(&volume, &units)?)).with_context(shown)?;
+        let found = units(&path)
+            .and_then(|units| Ok(find(&volume, &units)?))
+            .with_context(shown)?;
         let above = found.names.len();
         let mut names = Vec::new();
         let mut lines: Vec<Line> = Vec::new();
@@ -71,7 +73,10 @@ impl Arguments {
             });
         });
         let mut out = BufWriter::new(io::stdout().lock());
-        let top = found.names.last().map_or_else(|| b"/".to_vec(), |name| cv_winname::wtf8::encode(name));
+        let top = found
+            .names
+            .last()
+            .map_or_else(|| b"/".to_vec(), |name| cv_winname::wtf8::encode(name));
         if self.json {
             write_json(&mut out, &top, &lines, &names)?;
         } else {
@@ -79,7 +84,11 @@ impl Arguments {
         }
         out.flush()?;
         let is_complete = tell_skipped(&self.source.name(), &skipped);
-        Ok(if is_complete { Outcome::Done } else { Outcome::Incomplete })
+        Ok(if is_complete {
+            Outcome::Done
+        } else {
+            Outcome::Incomplete
+        })
     }
 }
 

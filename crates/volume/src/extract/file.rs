@@ -31,10 +31,16 @@ pub fn write_file(
     let content = match file.attribute(AttributeType::DATA, &[]) {
         Some(_) => Some(file.content()?),
         None if file.damage().is_empty() => None,
-        None => return Err(file.content().map_or_else(FailureReason::from, |_| FailureReason::Unknown)),
+        None => {
+            return Err(file
+                .content()
+                .map_or_else(FailureReason::from, |_| FailureReason::Unknown));
+        }
     };
     let target = create(folder, name, run.options.overwrite)?;
-    let written = content.map_or(Ok(()), |content| write_content(&content, target.as_fd(), run.progress, buffer));
+    let written = content.map_or(Ok(()), |content| {
+        write_content(&content, target.as_fd(), run.progress, buffer)
+    });
     if let Err(reason) = written {
         let _ = remove(folder, name);
         return Err(reason);
@@ -44,7 +50,9 @@ pub fn write_file(
     }
     keep_reparse_data(run, file, target.as_fd());
     write_streams(run, file, target.as_fd(), folder, name, path, buffer);
-    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| run.lose(loss));
+    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| {
+        run.lose(loss);
+    });
     Ok(())
 }
 
@@ -86,7 +94,9 @@ pub fn write_content(
             if buffer.len() < length {
                 buffer.resize(length, 0);
             }
-            content.read_at(&mut buffer[..length], offset).map_err(FailureReason::Content)?;
+            content
+                .read_at(&mut buffer[..length], offset)
+                .map_err(FailureReason::Content)?;
             write_all(target, &buffer[..length], offset)?;
             offset += length as u64;
             progress.advance(length as u64)?;
@@ -206,12 +216,24 @@ fn lies_elsewhere(file: &File) -> bool {
         _ => false,
     };
     let recalled = FileAttributes::OFFLINE | FileAttributes::RECALL_ON_DATA_ACCESS;
-    let attributes = file.standard_information().ok().flatten().unwrap_or_default().base.file_attributes;
+    let attributes = file
+        .standard_information()
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+        .base
+        .file_attributes;
     is_elsewhere || attributes.intersects(recalled)
 }
 
 /// Makes a link; what had the name before goes if `overwrite`.
-pub fn make_link(run: &Run<'_>, file: &File, target: &[u8], folder: &OwnedFd, name: &[u8]) -> Result<(), FailureReason> {
+pub fn make_link(
+    run: &Run<'_>,
+    file: &File,
+    target: &[u8],
+    folder: &OwnedFd,
+    name: &[u8],
+) -> Result<(), FailureReason> {
     let link = || rustix::fs::symlinkat(target, folder, name);
     match link() {
         Err(Errno::EXIST) if run.options.overwrite => {
@@ -229,13 +251,7 @@ pub fn make_link(run: &Run<'_>, file: &File, target: &[u8], folder: &OwnedFd, na
 }
 
 /// Keeps a link as what it is on the volume: an empty file or folder with reparse data.
-pub fn keep_link(
-    run: &Run<'_>,
-    file: &File,
-    folder: &OwnedFd,
-    name: &[u8],
-    path: &[u8],
-) -> Result<(), FailureReason> {
+pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(), FailureReason> {
     let target = if file.is_directory() {
         super::folder::make(folder, name)?
     } else {
@@ -243,12 +259,18 @@ pub fn keep_link(
     };
     let value = file.value(AttributeType::REPARSE_POINT)?.unwrap_or_default();
     if let Err(error) = run.naming.set_reparse_data(target.as_fd(), &value) {
-        let flags = if file.is_directory() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if file.is_directory() {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         let _ = rustix::fs::unlinkat(folder, name, flags);
         return Err(error.into());
     }
     write_streams(run, file, target.as_fd(), folder, name, path, &mut Vec::new());
-    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| run.lose(loss));
+    metadata::keep(file, target.as_fd(), run.naming, run.options.security, |loss| {
+        run.lose(loss);
+    });
     Ok(())
 }
 

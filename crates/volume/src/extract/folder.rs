@@ -82,7 +82,11 @@ impl Way {
     /// Goes up until the directory with that record is the lowest one; `0` levels for the top itself. Gives the folders left
     /// on the way, the lowest first.
     pub fn go_up_to(&mut self, record: u64) -> Vec<Left> {
-        let depth = self.steps.iter().rposition(|step| step.record == record).map_or(0, |index| index + 1);
+        let depth = self
+            .steps
+            .iter()
+            .rposition(|step| step.record == record)
+            .map_or(0, |index| index + 1);
         let mut left = Vec::new();
         while self.steps.len() > depth {
             let folder = self.lowest();

@@ -29,7 +29,9 @@ pub fn host_target(volume: &Volume, directory: &[Vec<u16>], point: &ReparsePoint
         ReparsePoint::LxSymlink { target, .. } => {
             let target = wtf8::decode(target).ok()?;
             // Linux, which reads these, looks where `x/..` really leads.
-            let mut names = target.split(|unit| *unit == u16::from(b'/')).filter(|name| !name.is_empty());
+            let mut names = target
+                .split(|unit| *unit == u16::from(b'/'))
+                .filter(|name| !name.is_empty());
             let goes_down = |name: &[u16]| !matches!(name, [DOT] | [DOT, DOT]);
             let has_late_parent = names.by_ref().any(goes_down) && names.any(|name| name == [DOT, DOT]);
             let is_foreign = target.first() == Some(&u16::from(b'/')) || target.contains(&u16::from(b'\\'));
@@ -49,7 +51,11 @@ const DOT: u16 = b'.' as u16;
 fn joined(directory: &[Vec<u16>], path: &[u16]) -> Option<Vec<Vec<u16>>> {
     let is_separator = |unit: &u16| *unit == u16::from(b'\\') || *unit == u16::from(b'/');
     // `\x` means the link's own volume.
-    let mut names = if path.first().is_some_and(is_separator) { Vec::new() } else { directory.to_vec() };
+    let mut names = if path.first().is_some_and(is_separator) {
+        Vec::new()
+    } else {
+        directory.to_vec()
+    };
     for name in cv_winname::components(path) {
         match name {
             [DOT] => {}
@@ -77,11 +83,17 @@ fn below_drive(path: &[u16]) -> Option<&[u16]> {
 
 /// The path with the case that the volume has it in; `None` where the volume has no such file.
 fn as_written_in(volume: &Volume, names: &[Vec<u16>]) -> Option<Vec<Vec<u16>>> {
-    find(volume, &names.join(&u16::from(b'\\'))).ok().map(|found| found.names)
+    find(volume, &names.join(&u16::from(b'\\')))
+        .ok()
+        .map(|found| found.names)
 }
 
 fn relative(directory: &[Vec<u16>], target: &[Vec<u16>]) -> Vec<u8> {
-    let common = directory.iter().zip(target).take_while(|(left, right)| left == right).count();
+    let common = directory
+        .iter()
+        .zip(target)
+        .take_while(|(left, right)| left == right)
+        .count();
     let mut parts = vec![b"..".to_vec(); directory.len() - common];
     parts.extend(target[common..].iter().map(|name| wtf8::encode(name)));
     if parts.is_empty() {

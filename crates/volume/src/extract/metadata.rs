@@ -83,9 +83,15 @@ pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool,
     let information = file.standard_information().ok().flatten().unwrap_or_default().base;
     let attributes = information.file_attributes - IMPLIED;
     if attributes != usual_attributes(file.is_directory()) {
-        lost(naming.set(target, Kept::Attributes, &attributes.bits().to_le_bytes()), Loss::Attributes);
+        lost(
+            naming.set(target, Kept::Attributes, &attributes.bits().to_le_bytes()),
+            Loss::Attributes,
+        );
     }
-    lost(naming.set(target, Kept::Times, &exact_times(&information)), Loss::ExactTimes);
+    lost(
+        naming.set(target, Kept::Times, &exact_times(&information)),
+        Loss::ExactTimes,
+    );
     let values = [
         (AttributeType::OBJECT_ID, Kept::ObjectId, Loss::ObjectId),
         (AttributeType::EA, Kept::ExtendedAttributes, Loss::ExtendedAttributes),
@@ -96,7 +102,10 @@ pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool,
         }
     }
     if let Some(short) = file.names().find(|name| name.namespace() == Namespace::DOS) {
-        lost(naming.set(target, Kept::ShortName, &cv_winname::wtf8::encode(&short.name)), Loss::ShortName);
+        lost(
+            naming.set(target, Kept::ShortName, &cv_winname::wtf8::encode(&short.name)),
+            Loss::ShortName,
+        );
     }
     if security {
         let descriptor = file.security_descriptor();

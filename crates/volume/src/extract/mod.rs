@@ -256,7 +256,10 @@ impl Selection {
 }
 
 fn is_at_or_below(path: &[u8], above: &[u8]) -> bool {
-    above.is_empty() || path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    above.is_empty()
+        || path
+            .strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// A name that takes part in an extraction.
@@ -282,7 +285,11 @@ fn selected(
         }
         let is_wanted = selection.wants(path);
         if is_wanted || listed.file.is_directory && selection.is_above(path) {
-            visit(Chosen { path, listed, is_wanted });
+            visit(Chosen {
+                path,
+                listed,
+                is_wanted,
+            });
         }
     });
 }
@@ -306,7 +313,10 @@ impl Task {
     fn directory(&self) -> Vec<Vec<u16>> {
         let mut names: Vec<_> = self.path.split(|byte| *byte == b'/').collect();
         names.pop();
-        names.into_iter().filter_map(|name| cv_winname::wtf8::decode(name).ok()).collect()
+        names
+            .into_iter()
+            .filter_map(|name| cv_winname::wtf8::decode(name).ok())
+            .collect()
     }
 }
 
@@ -377,63 +387,69 @@ impl Run<'_> {
             let mut batch: Option<Batch> = None;
             // The threads listen until the sender is gone.
             let send = |batch: Option<Batch>| batch.map_or(Ok(()), |batch| sender.send(batch)).unwrap_or_default();
-            selected(self.volume, listing, selection, self.options.system_files, &mut |chosen| {
-                if self.is_stopped() {
-                    return;
-                }
-                let listed = &chosen.listed;
-                let record = listed.file.reference.record();
-                let is_directory = listed.file.is_directory;
-                way.go_up_to(listed.parent.record());
-                // Where the folder could not be made, that was told.
-                let Some(folder) = way.lowest() else { return };
-                let name = match host_name(listed.name) {
-                    Ok(name) => name,
-                    Err(reason) => {
-                        self.fail(chosen.path.to_vec(), FailureReason::Name(reason));
-                        if is_directory {
-                            way.enter(record, Vec::new(), None);
-                        }
+            selected(
+                self.volume,
+                listing,
+                selection,
+                self.options.system_files,
+                &mut |chosen| {
+                    if self.is_stopped() {
                         return;
                     }
-                };
-                if is_directory && !self.is_directory_link(listed) {
-                    let made = folder::make(&folder, &name);
-                    match &made {
-                        Ok(_) => self.told().directories += 1,
-                        Err(error) => self.fail(chosen.path.to_vec(), (*error).into()),
-                    }
-                    way.enter(record, name, made.ok());
-                    return;
-                }
-                if is_directory {
-                    way.enter(record, name.clone(), None);
-                } else if listed.file.link_count > 1 {
-                    match first_names.entry(record) {
-                        Entry::Occupied(_) => return,
-                        Entry::Vacant(entry) => entry.insert(chosen.path.to_vec()),
+                    let listed = &chosen.listed;
+                    let record = listed.file.reference.record();
+                    let is_directory = listed.file.is_directory;
+                    way.go_up_to(listed.parent.record());
+                    // Where the folder could not be made, that was told.
+                    let Some(folder) = way.lowest() else { return };
+                    let name = match host_name(listed.name) {
+                        Ok(name) => name,
+                        Err(reason) => {
+                            self.fail(chosen.path.to_vec(), FailureReason::Name(reason));
+                            if is_directory {
+                                way.enter(record, Vec::new(), None);
+                            }
+                            return;
+                        }
                     };
-                }
-                let is_full = |batch: &Batch| {
-                    !Arc::ptr_eq(&batch.folder, &folder)
-                        || batch.tasks.len() >= BATCH_FILES
-                        || batch.bytes >= BATCH_BYTES
-                };
-                if batch.as_ref().is_some_and(is_full) {
-                    send(batch.take());
-                }
-                let batch = batch.get_or_insert_with(|| Batch {
-                    folder,
-                    bytes: 0,
-                    tasks: Vec::new(),
-                });
-                batch.bytes += listed.file.size;
-                batch.tasks.push(Task {
-                    name,
-                    path: chosen.path.to_vec(),
-                    reference: listed.file.reference,
-                });
-            });
+                    if is_directory && !self.is_directory_link(listed) {
+                        let made = folder::make(&folder, &name);
+                        match &made {
+                            Ok(_) => self.told().directories += 1,
+                            Err(error) => self.fail(chosen.path.to_vec(), (*error).into()),
+                        }
+                        way.enter(record, name, made.ok());
+                        return;
+                    }
+                    if is_directory {
+                        way.enter(record, name.clone(), None);
+                    } else if listed.file.link_count > 1 {
+                        match first_names.entry(record) {
+                            Entry::Occupied(_) => return,
+                            Entry::Vacant(entry) => entry.insert(chosen.path.to_vec()),
+                        };
+                    }
+                    let is_full = |batch: &Batch| {
+                        !Arc::ptr_eq(&batch.folder, &folder)
+                            || batch.tasks.len() >= BATCH_FILES
+                            || batch.bytes >= BATCH_BYTES
+                    };
+                    if batch.as_ref().is_some_and(is_full) {
+                        send(batch.take());
+                    }
+                    let batch = batch.get_or_insert_with(|| Batch {
+                        folder,
+                        bytes: 0,
+                        tasks: Vec::new(),
+                    });
+                    batch.bytes += listed.file.size;
+                    batch.tasks.push(Task {
+                        name,
+                        path: chosen.path.to_vec(),
+                        reference: listed.file.reference,
+                    });
+                },
+            );
             send(batch);
             drop(sender);
         });
@@ -460,13 +476,7 @@ impl Run<'_> {
         }
     }
 
-    fn write_one(
-        &self,
-        file: &File,
-        folder: &OwnedFd,
-        task: &Task,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), FailureReason> {
+    fn write_one(&self, file: &File, folder: &OwnedFd, task: &Task, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
         let name = &task.name;
         let link = match file.reparse_point()? {
             Some(point) if point.tag().is_name_surrogate() => point,
@@ -500,34 +510,44 @@ impl Run<'_> {
         let mut way = Way::new(self.top.clone());
         // Paths of the directories that are asked for, by record, those on the way alone.
         let mut wanted: HashMap<u64, Vec<u8>> = HashMap::new();
-        selected(self.volume, listing, selection, self.options.system_files, &mut |chosen| {
-            let listed = &chosen.listed;
-            let record = listed.file.reference.record();
-            for left in way.go_up_to(listed.parent.record()) {
-                self.finish_folder(&left, &wanted);
-                wanted.remove(&left.record);
-            }
-            let Some(folder) = way.lowest() else { return };
-            let Ok(name) = host_name(listed.name) else {
+        selected(
+            self.volume,
+            listing,
+            selection,
+            self.options.system_files,
+            &mut |chosen| {
+                let listed = &chosen.listed;
+                let record = listed.file.reference.record();
+                for left in way.go_up_to(listed.parent.record()) {
+                    self.finish_folder(&left, &wanted);
+                    wanted.remove(&left.record);
+                }
+                let Some(folder) = way.lowest() else { return };
+                let Ok(name) = host_name(listed.name) else {
+                    if listed.file.is_directory {
+                        way.enter(record, Vec::new(), None);
+                    }
+                    return;
+                };
                 if listed.file.is_directory {
-                    way.enter(record, Vec::new(), None);
+                    let is_link = self.is_directory_link(listed);
+                    let opened = if is_link {
+                        None
+                    } else {
+                        folder::open(&folder, &name).ok()
+                    };
+                    way.enter(record, name, opened);
+                    if chosen.is_wanted {
+                        wanted.insert(record, chosen.path.to_vec());
+                    }
+                } else if let Some(first) = first_names.get(&record).filter(|first| first.as_slice() != chosen.path) {
+                    match self.add_name(first, &folder, &name) {
+                        Ok(()) => self.told().hard_links += 1,
+                        Err(reason) => self.fail(chosen.path.to_vec(), reason),
+                    }
                 }
-                return;
-            };
-            if listed.file.is_directory {
-                let is_link = self.is_directory_link(listed);
-                let opened = if is_link { None } else { folder::open(&folder, &name).ok() };
-                way.enter(record, name, opened);
-                if chosen.is_wanted {
-                    wanted.insert(record, chosen.path.to_vec());
-                }
-            } else if let Some(first) = first_names.get(&record).filter(|first| first.as_slice() != chosen.path) {
-                match self.add_name(first, &folder, &name) {
-                    Ok(()) => self.told().hard_links += 1,
-                    Err(reason) => self.fail(chosen.path.to_vec(), reason),
-                }
-            }
-        });
+            },
+        );
         for left in way.go_up_to(ROOT.record) {
             self.finish_folder(&left, &wanted);
         }
@@ -559,11 +579,15 @@ impl Run<'_> {
 
     fn finish_folder(&self, left: &Left, wanted: &HashMap<u64, Vec<u8>>) {
         let Some(path) = wanted.get(&left.record) else { return };
-        let Ok(file) = self.volume.file(left.record) else { return };
+        let Ok(file) = self.volume.file(left.record) else {
+            return;
+        };
         let target = left.folder.as_fd();
         file::keep_reparse_data(self, &file, target);
         file::write_streams(self, &file, target, &left.above, &left.name, path, &mut Vec::new());
-        metadata::keep(&file, target, self.naming, self.options.security, |loss| self.lose(loss));
+        metadata::keep(&file, target, self.naming, self.options.security, |loss| {
+            self.lose(loss);
+        });
     }
 }
 

@@ -60,7 +60,9 @@ impl Reader {
             Err(error) => return Err(format!("cannot list its extended attributes: {error}")),
         };
         for name in names.split(|byte| *byte == 0) {
-            let Some(rest) = name.strip_prefix(STREAM_PREFIX) else { continue };
+            let Some(rest) = name.strip_prefix(STREAM_PREFIX) else {
+                continue;
+            };
             let Some(value) = self.value(path, name)? else { continue };
             match NAMES.iter().find(|(known, _)| known.as_bytes() == rest) {
                 Some((known, kept)) => brought.take(*kept, known, value)?,
@@ -82,7 +84,10 @@ impl Reader {
         match rustix::fs::lgetxattr(path, name, &mut self.buffer[..]) {
             Ok(length) => Ok(Some(self.buffer[..length].to_vec())),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
-            Err(error) => Err(format!("cannot read its extended attribute {}: {error}", String::from_utf8_lossy(name))),
+            Err(error) => Err(format!(
+                "cannot read its extended attribute {}: {error}",
+                String::from_utf8_lossy(name)
+            )),
         }
     }
 }
@@ -92,7 +97,10 @@ impl Brought {
         let damaged = || format!("its extended attribute {name} of {} bytes is damaged", value.len());
         match kept {
             Kept::Attributes => {
-                let bits = value.first_chunk::<4>().filter(|_| value.len() == 4).ok_or_else(damaged)?;
+                let bits = value
+                    .first_chunk::<4>()
+                    .filter(|_| value.len() == 4)
+                    .ok_or_else(damaged)?;
                 self.attributes = Some(FileAttributes::from_bits_retain(u32::from_le_bytes(*bits)));
             }
             Kept::Times => {

@@ -56,7 +56,11 @@ impl DiskLayout {
     /// The size of a disk that holds a volume of `volume` bytes.
     pub fn disk_size(&self, volume: u64) -> u64 {
         let size = self.start().saturating_add(volume).saturating_add(self.tail());
-        if self.scheme == Scheme::Bare { size } else { size.next_multiple_of(MEBIBYTE) }
+        if self.scheme == Scheme::Bare {
+            size
+        } else {
+            size.next_multiple_of(MEBIBYTE)
+        }
     }
 
     /// The size of the volume on a disk of `disk` bytes; `None` where there is no room for one.
@@ -67,9 +71,13 @@ impl DiskLayout {
     }
 
     /// The same with a GPT where an MBR cannot count the sectors of a disk of `disk` bytes.
+    #[must_use]
     pub fn for_size(self, disk: u64) -> Self {
         if self.scheme == Scheme::Mbr && disk / self.sector_size.bytes() >= MBR_SECTORS {
-            Self { scheme: Scheme::Gpt, ..self }
+            Self {
+                scheme: Scheme::Gpt,
+                ..self
+            }
         } else {
             self
         }
@@ -116,7 +124,11 @@ mod tests {
     fn tables_hold_the_volume() {
         for scheme in [Scheme::Mbr, Scheme::Gpt] {
             for sector_size in SectorSize::ALL {
-                let layout = DiskLayout { scheme, sector_size, alignment: 4096 };
+                let layout = DiskLayout {
+                    scheme,
+                    sector_size,
+                    alignment: 4096,
+                };
                 let volume = 7 << 20;
                 let disk = MemoryDisk::new(layout.disk_size(volume));
                 layout.write_table(&disk, volume, "label", "seed").unwrap();
@@ -130,12 +142,19 @@ mod tests {
 
     #[test]
     fn large_disks_have_a_gpt() {
-        let layout = DiskLayout { scheme: Scheme::Mbr, sector_size: SectorSize::Bytes512, alignment: 1 << 21 };
+        let layout = DiskLayout {
+            scheme: Scheme::Mbr,
+            sector_size: SectorSize::Bytes512,
+            alignment: 1 << 21,
+        };
         assert_eq!(layout.for_size(2 << 40).scheme, Scheme::Gpt);
         assert_eq!(layout.for_size((2 << 40) - 512).scheme, Scheme::Mbr);
         assert_eq!(layout.start(), 1 << 21);
         assert_eq!(layout.volume_size(1 << 20), None);
-        let bare = DiskLayout { scheme: Scheme::Bare, ..layout };
+        let bare = DiskLayout {
+            scheme: Scheme::Bare,
+            ..layout
+        };
         assert_eq!((bare.start(), bare.disk_size(12345)), (0, 12345));
     }
 }

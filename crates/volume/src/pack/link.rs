@@ -17,16 +17,25 @@ pub fn ntfs_target(target: &[u8], folder: &[u8], top: Option<&Path>) -> LinkTarg
     let inside = match (target.first(), top) {
         (Some(b'/'), None) => None,
         (Some(b'/'), Some(top)) => below(target, top.as_os_str().as_bytes()).map(|rest| {
-            let depth = folder.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
+            let depth = folder
+                .split(|byte| *byte == b'/')
+                .filter(|name| !name.is_empty())
+                .count();
             let mut parts = vec![&b".."[..]; depth];
             parts.extend(names(rest));
             parts
         }),
         _ => Some(names(target).collect()),
     };
-    let Some(parts) = inside else { return LinkTarget::Foreign };
+    let Some(parts) = inside else {
+        return LinkTarget::Foreign;
+    };
     let has_foreign_name = parts.iter().any(|name| name.contains(&b'\\') || name.contains(&b':'));
-    let text = if parts.is_empty() { b".".to_vec() } else { parts.join(&b'\\') };
+    let text = if parts.is_empty() {
+        b".".to_vec()
+    } else {
+        parts.join(&b'\\')
+    };
     match cv_winname::wtf8::decode(&text) {
         Ok(units) if !has_foreign_name => LinkTarget::Relative(units),
         _ => LinkTarget::Foreign,
@@ -34,7 +43,8 @@ pub fn ntfs_target(target: &[u8], folder: &[u8], top: Option<&Path>) -> LinkTarg
 }
 
 fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
+    path.split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty() && *name != b".")
 }
 
 /// What follows `top` in `path`.
@@ -65,7 +75,9 @@ mod tests {
             ("a:b", "", None),
         ] {
             let found = ntfs_target(target.as_bytes(), folder.as_bytes(), Some(top));
-            let expected = expected.map_or(LinkTarget::Foreign, |path| LinkTarget::Relative(path.encode_utf16().collect()));
+            let expected = expected.map_or(LinkTarget::Foreign, |path| {
+                LinkTarget::Relative(path.encode_utf16().collect())
+            });
             assert_eq!(found, expected, "{target}");
         }
         assert_eq!(ntfs_target(b"/x", b"", None), LinkTarget::Foreign);

@@ -75,6 +75,7 @@ impl Place {
         })
     }
 
+    #[expect(clippy::match_same_arms, reason = "each place has rights of its own")]
     fn descriptor(self) -> SecurityDescriptor {
         let here = AceFlags::empty();
         let all_below = AceFlags::OBJECT_INHERIT | AceFlags::CONTAINER_INHERIT;
@@ -97,7 +98,11 @@ impl Place {
                 dacl.insert(0, Ace::allow(&trusted_installer(), ALL, all_below));
                 dacl.push(Ace::allow(&users(), READ_AND_RUN, all_below));
                 dacl.push(Ace::allow(&creator_owner(), ALL, only_below));
-                dacl.extend(app_packages().iter().map(|sid| Ace::allow(sid, READ_AND_RUN, all_below)));
+                dacl.extend(
+                    app_packages()
+                        .iter()
+                        .map(|sid| Ace::allow(sid, READ_AND_RUN, all_below)),
+                );
             }
             Self::ProgramData => {
                 dacl.push(Ace::allow(&creator_owner(), ALL, only_below));
@@ -139,7 +144,11 @@ fn inherit(parent: &SecurityDescriptor, is_directory: bool) -> SecurityDescripto
     let owner = administrators();
     let mut dacl = Vec::new();
     for ace in parent.dacl.iter().flatten() {
-        let wanted = if is_directory { AceFlags::CONTAINER_INHERIT } else { AceFlags::OBJECT_INHERIT };
+        let wanted = if is_directory {
+            AceFlags::CONTAINER_INHERIT
+        } else {
+            AceFlags::OBJECT_INHERIT
+        };
         let goes_on = !ace.flags.contains(AceFlags::NO_PROPAGATE_INHERIT);
         let inheritance = ace.flags & (AceFlags::OBJECT_INHERIT | AceFlags::CONTAINER_INHERIT);
         let is_effective = ace.flags.contains(wanted);
@@ -151,7 +160,11 @@ fn inherit(parent: &SecurityDescriptor, is_directory: bool) -> SecurityDescripto
         if !is_effective {
             continue;
         }
-        let below = if is_directory && goes_on { inheritance } else { AceFlags::empty() };
+        let below = if is_directory && goes_on {
+            inheritance
+        } else {
+            AceFlags::empty()
+        };
         match (ace.sid(), ace.mask()) {
             // The owner now, and whoever makes something below.
             (Some(sid), Some(mask)) if sid == creator_owner() && ace.ace_type == Ace::ALLOWED => {
@@ -244,7 +257,9 @@ impl Descriptors {
     /// One that was brought along, to be inherited from.
     pub fn brought(&mut self, tree: &mut Tree, bytes: &[u8]) -> Result<SecurityId, TreeError> {
         let id = tree.intern_security(bytes)?;
-        self.parsed.entry(id).or_insert_with(|| SecurityDescriptor::parse(bytes).ok());
+        self.parsed
+            .entry(id)
+            .or_insert_with(|| SecurityDescriptor::parse(bytes).ok());
         Ok(id)
     }
 
@@ -261,15 +276,12 @@ impl Descriptors {
         if let Some(id) = self.inherited.get(&(parent, is_directory)) {
             return Ok(*id);
         }
-        let id = match self.parsed.get(&parent).and_then(Option::as_ref) {
-            Some(descriptor) => {
-                let descriptor = inherit(descriptor, is_directory);
-                self.intern(tree, descriptor)?
-            }
-            None => {
-                let root = self.of_place(tree, Place::Root)?;
-                self.inherited(tree, root.id, is_directory)?
-            }
+        let id = if let Some(descriptor) = self.parsed.get(&parent).and_then(Option::as_ref) {
+            let descriptor = inherit(descriptor, is_directory);
+            self.intern(tree, descriptor)?
+        } else {
+            let root = self.of_place(tree, Place::Root)?;
+            self.inherited(tree, root.id, is_directory)?
         };
         self.inherited.insert((parent, is_directory), id);
         Ok(id)
@@ -287,8 +299,15 @@ mod tests {
     use super::*;
 
     fn mask_of(descriptor: &SecurityDescriptor, sid: &Sid) -> u32 {
-        let effective = descriptor.dacl.iter().flatten().filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY));
-        effective.filter(|ace| ace.sid().as_ref() == Some(sid)).filter_map(Ace::mask).fold(0, |all, mask| all | mask)
+        let effective = descriptor
+            .dacl
+            .iter()
+            .flatten()
+            .filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY));
+        effective
+            .filter(|ace| ace.sid().as_ref() == Some(sid))
+            .filter_map(Ace::mask)
+            .fold(0, |all, mask| all | mask)
     }
 
     #[test]
@@ -298,7 +317,13 @@ mod tests {
         assert_eq!(mask_of(&program, &trusted_installer()), ALL);
         assert_eq!(mask_of(&program, &administrators()), ALL);
         assert_eq!(mask_of(&program, &creator_owner()), 0);
-        assert!(program.dacl.iter().flatten().all(|ace| ace.flags == AceFlags::INHERITED));
+        assert!(
+            program
+                .dacl
+                .iter()
+                .flatten()
+                .all(|ace| ace.flags == AceFlags::INHERITED)
+        );
 
         let data = inherit(&Place::Root.descriptor(), true);
         assert_eq!(mask_of(&data, &authenticated_users()), MODIFY);
@@ -320,12 +345,22 @@ mod tests {
         let three = descriptors.directory(&mut tree, two, "Users", false).unwrap();
         assert_eq!(two.id(), three.id());
         assert_ne!(programs.id(), one.id());
-        let file = |descriptors: &mut Descriptors, tree: &mut Tree, folder| descriptors.file(tree, folder, false).unwrap();
-        assert_eq!(file(&mut descriptors, &mut tree, two), file(&mut descriptors, &mut tree, three));
+        let file =
+            |descriptors: &mut Descriptors, tree: &mut Tree, folder| descriptors.file(tree, folder, false).unwrap();
+        assert_eq!(
+            file(&mut descriptors, &mut tree, two),
+            file(&mut descriptors, &mut tree, three)
+        );
         let hidden = descriptors.directory(&mut tree, two, "hidden", true).unwrap();
-        assert_ne!(file(&mut descriptors, &mut tree, hidden), file(&mut descriptors, &mut tree, two));
+        assert_ne!(
+            file(&mut descriptors, &mut tree, hidden),
+            file(&mut descriptors, &mut tree, two)
+        );
         let users = descriptors.directory(&mut tree, root, "users", false).unwrap();
         let public = descriptors.directory(&mut tree, users, "Public", false).unwrap();
-        assert_ne!(public.id(), descriptors.directory(&mut tree, users, "ann", false).unwrap().id());
+        assert_ne!(
+            public.id(),
+            descriptors.directory(&mut tree, users, "ann", false).unwrap().id()
+        );
     }
 }

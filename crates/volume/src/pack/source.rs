@@ -79,7 +79,11 @@ impl HostFolder {
     }
 
     fn entry_of_folder(&self, folder: u32) -> Option<(u32, &[u8])> {
-        if folder == TOP { None } else { self.entry(*self.folders.get(folder as usize)?) }
+        if folder == TOP {
+            None
+        } else {
+            self.entry(*self.folders.get(folder as usize)?)
+        }
     }
 
     /// Opens a folder by its number, entering each on the way without following links.

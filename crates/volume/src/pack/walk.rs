@@ -111,7 +111,12 @@ fn proc_path(folder: &OwnedFd, name: &[u8]) -> Vec<u8> {
 }
 
 fn stat(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<Statx> {
-    rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS | StatxFlags::BTIME)
+    rustix::fs::statx(
+        folder,
+        name,
+        AtFlags::SYMLINK_NOFOLLOW,
+        StatxFlags::BASIC_STATS | StatxFlags::BTIME,
+    )
 }
 
 fn file_type(stat: &Statx) -> FileType {
@@ -119,6 +124,7 @@ fn file_type(stat: &Statx) -> FileType {
 }
 
 impl Walk<'_> {
+    #[expect(clippy::needless_pass_by_value, reason = "a text, or what becomes one")]
     fn problem(&mut self, directory: u32, name: &[u8], reason: impl ToString) {
         if self.problems.len() < LISTED {
             self.problems.push(Problem {
@@ -141,7 +147,10 @@ impl Walk<'_> {
     }
 
     fn top(&mut self) -> Result<(), FolderError> {
-        let folder = self.source.open_folder(TOP).map_err(|error| FolderError::Folder(error.into()))?;
+        let folder = self
+            .source
+            .open_folder(TOP)
+            .map_err(|error| FolderError::Folder(error.into()))?;
         let stat = stat(&folder, b".").map_err(|error| FolderError::Folder(error.into()))?;
         let brought = self.reader.read(&proc_path(&folder, b".")).unwrap_or_default();
         let security = match (&brought.security, self.options.security) {
@@ -209,9 +218,17 @@ impl Walk<'_> {
         }
         if has_streams {
             for name in &names {
-                let Some((file, stream)) = stream_parts(name) else { continue };
-                let file = if file.is_empty() { Some(&Tree::ROOT) } else { by_name.get(file) };
-                if let Some(file) = file.filter(|_| is_one_of(&names, directory, stream_parts(name).unwrap_or_default().0)) {
+                let Some((file, stream)) = stream_parts(name) else {
+                    continue;
+                };
+                let file = if file.is_empty() {
+                    Some(&Tree::ROOT)
+                } else {
+                    by_name.get(file)
+                };
+                if let Some(file) =
+                    file.filter(|_| is_one_of(&names, directory, stream_parts(name).unwrap_or_default().0))
+                {
                     self.stream_file(directory, &folder, name, *file, stream)?;
                 }
             }
@@ -340,24 +357,39 @@ impl Walk<'_> {
         metadata: &Metadata,
         has_reparse_data: bool,
     ) -> Result<(), TreeError> {
-        let size = if kind == FileType::RegularFile { entry.stat.stx_size } else { 0 };
+        let size = if kind == FileType::RegularFile {
+            entry.stat.stx_size
+        } else {
+            0
+        };
         if size == 0 {
             self.tree.add_stream(file, &[], StreamContent::Bytes(&[]))?;
             return Ok(());
         }
         let token = self.source.add_file(entry.directory.number, entry.name);
         if let Some(data) = self.data_ranges(entry, size) {
-            self.tree.add_stream(file, &[], StreamContent::Sparse { size, token, data: &data })?;
+            self.tree.add_stream(
+                file,
+                &[],
+                StreamContent::Sparse {
+                    size,
+                    token,
+                    data: &data,
+                },
+            )?;
             return Ok(());
         }
         let compression = match self.options.compression {
             Compression::WofXpress4k if has_reparse_data => Compression::None,
-            Compression::None if metadata.attributes.contains(FileAttributes::COMPRESSED) && self.options.small_clusters => {
+            Compression::None
+                if metadata.attributes.contains(FileAttributes::COMPRESSED) && self.options.small_clusters =>
+            {
                 Compression::Lznt1
             }
             wanted => wanted,
         };
-        self.tree.add_compressed_stream(file, &[], StreamContent::Source { size, token }, compression)?;
+        self.tree
+            .add_compressed_stream(file, &[], StreamContent::Source { size, token }, compression)?;
         Ok(())
     }
 
@@ -376,14 +408,16 @@ impl Walk<'_> {
                 Err(rustix::io::Errno::NXIO) => break,
                 Err(_) => return None,
             };
-            let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(start)).ok()?.min(size);
+            let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(start))
+                .ok()?
+                .min(size);
             if start >= end {
                 break;
             }
             ranges.push(start..end);
             position = end;
         }
-        (ranges != [0..size]).then_some(ranges)
+        (ranges.len() != 1 || ranges[0] != (0..size)).then_some(ranges)
     }
 
     /// Streams and the like that are brought along.
@@ -405,7 +439,9 @@ impl Walk<'_> {
             if self.object_ids.insert(object_id.object_id) {
                 self.tree.set_object_id(file, object_id);
             } else {
-                self.left_out.object_ids.note(self.source.path(entry.directory.number, entry.name));
+                self.left_out
+                    .object_ids
+                    .note(self.source.path(entry.directory.number, entry.name));
             }
         }
         if let Some(list) = &brought.extended {
@@ -439,7 +475,8 @@ impl Walk<'_> {
             self.tree.add_stream(file, &units, StreamContent::Bytes(&[]))
         } else {
             let token = self.source.add_file(directory.number, name);
-            self.tree.add_stream(file, &units, StreamContent::Source { size, token })
+            self.tree
+                .add_stream(file, &units, StreamContent::Source { size, token })
         };
         match added {
             Ok(_) => Ok(()),
@@ -468,7 +505,10 @@ impl Walk<'_> {
                     let data = point.to_bytes().ok_or("its target is too long")?;
                     return Ok((data, leads_to_directory()));
                 }
-                LinkTarget::Foreign => self.left_out.foreign_links.note(self.source.path(entry.directory.number, entry.name)),
+                LinkTarget::Foreign => self
+                    .left_out
+                    .foreign_links
+                    .note(self.source.path(entry.directory.number, entry.name)),
             }
         }
         let point = ReparsePoint::LxSymlink { version: 2, target };
@@ -480,7 +520,9 @@ impl Walk<'_> {
         entry: &Entry<'_>,
         is_directory: bool,
     ) -> Result<(Option<cv_ntfs::write::SecurityId>, Option<Folder>), TreeError> {
-        let Some(parent) = entry.directory.security else { return Ok((None, None)) };
+        let Some(parent) = entry.directory.security else {
+            return Ok((None, None));
+        };
         if let Some(bytes) = &entry.brought.security {
             let id = self.descriptors.brought(&mut self.tree, bytes)?;
             return Ok((Some(id), Some(Folder::with(id))));
@@ -501,18 +543,23 @@ impl Walk<'_> {
 
     fn metadata(&mut self, stat: &Statx, brought: &Brought, name: &[u8]) -> Metadata {
         let is_directory = file_type(stat) == FileType::Directory;
-        let mut attributes = brought.attributes.map_or_else(|| usual_attributes(is_directory), |kept| kept - IMPLIED);
+        let mut attributes = brought
+            .attributes
+            .map_or_else(|| usual_attributes(is_directory), |kept| kept - IMPLIED);
         if self.options.hide_dot_files && name.first() == Some(&b'.') && name != b"." {
             attributes |= FileAttributes::HIDDEN;
         }
-        let time = |time: &rustix::fs::StatxTimestamp| {
-            NtfsTime::from_unix(time.tv_sec, time.tv_nsec).unwrap_or_default()
-        };
+        let time =
+            |time: &rustix::fs::StatxTimestamp| NtfsTime::from_unix(time.tv_sec, time.tv_nsec).unwrap_or_default();
         let modification = time(&stat.stx_mtime);
         let times = brought.times.unwrap_or_else(|| match self.options.times {
             HostTimes::Modification => Times::all(modification),
             HostTimes::All => Times {
-                creation: if stat.stx_mask & StatxFlags::BTIME.bits() != 0 { time(&stat.stx_btime) } else { modification },
+                creation: if stat.stx_mask & StatxFlags::BTIME.bits() != 0 {
+                    time(&stat.stx_btime)
+                } else {
+                    modification
+                },
                 modification,
                 change: time(&stat.stx_ctime),
                 access: time(&stat.stx_atime),
