@@ -194,7 +194,7 @@ mod tests {
             levels.push(std::mem::replace(&mut level, below));
         }
         for level in levels.iter().rev() {
-            rustix::fs::unlinkat(level, b"d", AtFlags::REMOVEDIR).unwrap();
+            rustix::fs::unlinkat(level, "d", AtFlags::REMOVEDIR).unwrap();
         }
     }
 }
