@@ -9,6 +9,7 @@ use super::record;
 use super::residency::{Choice, Residency, index_clusters};
 use super::tree::FileId;
 use super::view_indexes::ViewIndexes;
+use crate::compress::lznt1;
 use std::collections::HashMap;
 
 /// Most bytes of an attribute list that Windows reads.
@@ -327,7 +328,11 @@ impl Layout {
                 lcn,
                 units: vec![15; units as usize].into(),
             };
-            return (worst, units * 16);
+            // The last unit's chunks, each with a header, take less where the stream ends early.
+            let last = record.size - (units - 1) * core.compression_unit();
+            let chunks = last.div_ceil(lznt1::CHUNK as u64);
+            let last = core.clusters_for(chunks * (lznt1::CHUNK as u64 + 2)).min(16);
+            return (worst, (units - 1) * 16 + last);
         }
         let size = crate::compress::wof_encoder::largest_size(record.size);
         (Compressed::Wof { lcn, size }, core.clusters_for(size))
