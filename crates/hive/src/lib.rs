@@ -1,0 +1,17 @@
+//! Registry hives (regf): read, written, edited in place, checked, recovered; `.reg` files and Wine's registry text.
+//!
+//! * [`Key`], [`Value`]: registry data in memory, what every form here is read into and written from.
+//!
+//! ```
+//! use cv_hive::{Key, Value, ValueType};
+//!
+//! let mut software = Key::new("Software");
+//! software.values.push(Value::new("Version", ValueType::SZ, b"1\0\0\0".to_vec()));
+//! assert_eq!(software.value("VERSION").map(|value| value.value_type), Some(ValueType::SZ));
+//! ```
+
+mod name;
+mod tree;
+
+pub use name::Name;
+pub use tree::{Key, KeyState, MAX_DEPTH, Value, ValueState, ValueType};

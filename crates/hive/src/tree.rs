@@ -1,0 +1,163 @@
+//! Registry data in memory: a key with its values and subkeys.
+
+use std::sync::Arc;
+
+use cv_winname::UpcaseTable;
+
+use crate::Name;
+
+/// Levels of keys below a root that the registry allows.
+pub const MAX_DEPTH: usize = 512;
+
+/// The type of a value: what its bytes mean. Any number may be stored; those of the specification have names here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueType(pub u32);
+
+impl ValueType {
+    /// `REG_NONE`: no type.
+    pub const NONE: Self = Self(0);
+    /// `REG_SZ`: text, UTF-16LE, ended by a zero unit.
+    pub const SZ: Self = Self(1);
+    /// `REG_EXPAND_SZ`: text with `%variables%`.
+    pub const EXPAND_SZ: Self = Self(2);
+    /// `REG_BINARY`: bytes.
+    pub const BINARY: Self = Self(3);
+    /// `REG_DWORD`: 32 bits, little-endian.
+    pub const DWORD: Self = Self(4);
+    /// `REG_DWORD_BIG_ENDIAN`: 32 bits, big-endian.
+    pub const DWORD_BIG_ENDIAN: Self = Self(5);
+    /// `REG_LINK`: the path of another key, UTF-16LE without a zero at its end.
+    pub const LINK: Self = Self(6);
+    /// `REG_MULTI_SZ`: texts, each ended by a zero unit, and one more zero unit.
+    pub const MULTI_SZ: Self = Self(7);
+    /// `REG_RESOURCE_LIST`.
+    pub const RESOURCE_LIST: Self = Self(8);
+    /// `REG_FULL_RESOURCE_DESCRIPTOR`.
+    pub const FULL_RESOURCE_DESCRIPTOR: Self = Self(9);
+    /// `REG_RESOURCE_REQUIREMENTS_LIST`.
+    pub const RESOURCE_REQUIREMENTS_LIST: Self = Self(10);
+    /// `REG_QWORD`: 64 bits, little-endian.
+    pub const QWORD: Self = Self(11);
+}
+
+/// What a key of a delta hive says of the key below it (layered keys, hive version 1.6). In other hives all keys merge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KeyState {
+    /// Its values and subkeys are added to those below.
+    #[default]
+    Merge,
+    /// The key and everything below it is deleted.
+    Tombstone,
+    /// The values of the key below are hidden; its subkeys are merged.
+    SupersedeLocal,
+    /// The key below is hidden with all its values and subkeys.
+    SupersedeTree,
+}
+
+/// What a value of a delta hive says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ValueState {
+    /// The value is there.
+    #[default]
+    Present,
+    /// The value below is deleted.
+    Tombstone,
+}
+
+/// A value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The name; empty for the default value.
+    pub name: Name,
+    /// The type.
+    pub value_type: ValueType,
+    /// The bytes, as stored.
+    pub data: Box<[u8]>,
+    /// Whether it is there or deletes the one below.
+    pub state: ValueState,
+}
+
+impl Value {
+    /// A value that is there.
+    pub fn new(name: impl Into<Name>, value_type: ValueType, data: impl Into<Box<[u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            value_type,
+            data: data.into(),
+            state: ValueState::Present,
+        }
+    }
+}
+
+/// A key with everything in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The name.
+    pub name: Name,
+    /// The class, where the key has one.
+    pub class: Option<Name>,
+    /// When the key was last written, in 100 ns since 1601-01-01 UTC.
+    pub last_written: u64,
+    /// The self-relative security descriptor, shared between keys that have the same; `None` for that of the parent key.
+    pub security: Option<Arc<[u8]>>,
+    /// Whether the key is a symbolic link, whose target is its value `SymbolicLinkValue`.
+    pub is_link: bool,
+    /// What it says of the key below it, in a delta hive.
+    pub state: KeyState,
+    /// Whether the class is that of the key below, in a delta hive.
+    pub inherits_class: bool,
+    /// The values, in the order in which they are stored. No two have the same name.
+    pub values: Vec<Value>,
+    /// The subkeys, in the order of their names by the `$UpCase` table. No two have the same name.
+    pub subkeys: Vec<Self>,
+}
+
+impl Key {
+    /// A key with nothing in it.
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self {
+            name: name.into(),
+            class: None,
+            last_written: 0,
+            security: None,
+            is_link: false,
+            state: KeyState::Merge,
+            inherits_class: false,
+            values: Vec::new(),
+            subkeys: Vec::new(),
+        }
+    }
+
+    /// The value of this name.
+    pub fn value(&self, name: impl Into<Name>) -> Option<&Value> {
+        let name = name.into();
+        self.values.iter().find(|value| value.name.matches(name.units()))
+    }
+
+    /// Where the subkey of this name is, or where it would be inserted.
+    pub fn position(&self, name: &[u16]) -> Result<usize, usize> {
+        let table = UpcaseTable::windows();
+        self.subkeys
+            .binary_search_by(|subkey| table.compare(subkey.name.units(), name))
+    }
+
+    /// The subkey of this name.
+    pub fn subkey(&self, name: impl Into<Name>) -> Option<&Self> {
+        self.position(name.into().units())
+            .ok()
+            .and_then(|position| self.subkeys.get(position))
+    }
+
+    /// The subkey of this name, added where there is none.
+    pub fn subkey_or_insert(&mut self, name: impl Into<Name>) -> &mut Self {
+        let name = name.into();
+        let position = match self.position(name.units()) {
+            Ok(position) => position,
+            Err(position) => {
+                self.subkeys.insert(position, Self::new(name));
+                position
+            }
+        };
+        &mut self.subkeys[position]
+    }
+}
