@@ -3,6 +3,7 @@
 //! * [`open_volumes`], [`open_volume`]: the NTFS volumes of a disk, in its partitions or bare.
 //! * [`find`], [`find_stream`]: what a path means that a user gives.
 //! * [`list`], [`list_below`]: what a directory holds, or everything below it.
+//! * [`check`](check()): what is wrong with a disk's partition table and NTFS volumes.
 //! * [`read_folder`], [`DiskLayout`]: a folder of the host as the tree of a volume, and the disk around it.
 //! * [`extract`](extract()): files to a folder of the host, whatever names and links the volume holds.
 //!
@@ -22,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 #[cfg(unix)]
 mod extract;
 mod find;
@@ -32,6 +34,7 @@ mod list;
 mod pack;
 mod path;
 
+pub use check::{CheckError, Checked, Part, check};
 #[cfg(unix)]
 pub use extract::{
     ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, StreamPlace, extract,
