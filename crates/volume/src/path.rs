@@ -103,10 +103,11 @@ pub fn find_stream(volume: &Volume, path: &[u16]) -> Result<FoundStream, FileErr
     })
 }
 
-/// Whether `file` belongs to the volume itself, such as `$MFT`: users neither see nor want it. The root does not.
+/// Whether the record is that of one of the volume's own files, such as `$MFT`: users neither see nor want those. The root is
+/// none of them, nor are the reserved records from 16 on, in which Windows puts files of users.
 pub fn is_system_record(record: u64) -> bool {
-    const FIRST_USER_RECORD: u64 = 24;
-    record < FIRST_USER_RECORD && record != ROOT.record
+    const OWN_RECORDS: u64 = 16;
+    record < OWN_RECORDS && record != ROOT.record
 }
 
 /// Whether `file` has an unnamed stream: directories have none.

@@ -177,19 +177,13 @@ impl Arguments {
             disk_layout = disk_layout.for_size(size);
         }
         let epoch = source_date_epoch()?;
-        let mut options = self.plan_options(&disk_layout, epoch)?;
-        if tree.file_count() > 0 && self.size.is_none() && disk_layout.scheme == Scheme::Mbr {
-            // A volume that turns out too large for an MBR begins where it would behind a GPT too.
-            options.hidden_sectors = u32::try_from(disk_layout.start() / sector_size.bytes())?;
-        }
+        let options = self.plan_options(&disk_layout, epoch)?;
         let plan = match plan(tree, &options) {
             Ok(plan) => plan,
-            Err(error) => {
-                tell_plan_error(&self.folder, &error);
-                return Err(error).with_context(folder_name);
-            }
+            Err(error) => return Err(tell_plan_error(&self.folder, error)).with_context(folder_name),
         };
         let disk_size = self.size.unwrap_or_else(|| disk_layout.disk_size(plan.volume_size()));
+        // Where the volume begins is the same behind a GPT.
         let disk_layout = disk_layout.for_size(disk_size);
         let disk_size = self.size.unwrap_or_else(|| disk_layout.disk_size(plan.volume_size()));
 
@@ -316,13 +310,23 @@ fn source_date_epoch() -> anyhow::Result<Option<i64>> {
     }
 }
 
-/// Lists what the planner found wrong with names, one a line.
-fn tell_plan_error(folder: &Path, error: &PlanError) {
+/// Lists what the planner found wrong with names, one a line; gives what is to be said at the end.
+fn tell_plan_error(folder: &Path, error: PlanError) -> anyhow::Error {
     let tell = |line: String| print::warn(&format!("{}: {}", folder.display(), print::printable(&line)));
     match error {
-        PlanError::Names(problems) => problems.iter().for_each(|problem| tell(problem.to_string())),
-        PlanError::CaseConflicts(conflicts) => conflicts.iter().for_each(|conflict| tell(conflict.to_string())),
-        _ => {}
+        PlanError::Names(problems) => {
+            for problem in &problems {
+                tell(problem.to_string());
+            }
+            anyhow!("{} names that Windows cannot use", problems.len())
+        }
+        PlanError::CaseConflicts(conflicts) => {
+            for conflict in &conflicts {
+                tell(conflict.to_string());
+            }
+            anyhow!("{} pairs of names that are the same to Windows", conflicts.len())
+        }
+        error => error.into(),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::folder::remove;
 use super::metadata::{self, Loss};
-use super::{ExtractError, FailureReason, Run, StreamPlace};
+use super::run::Run;
+use super::{ExtractError, FailureReason, StreamPlace};
 use crate::kept::stream_attribute;
 use cv_disk::{ExtentKind, Extents, Progress, ReadAt};
 use cv_ntfs::structure::reparse::{ReparsePoint, ReparseTag};
 use cv_ntfs::structure::{AttributeType, FileAttributes};
 use cv_ntfs::{File, Stream};
-use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Timestamps, XattrFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -134,6 +135,8 @@ pub fn write_streams(
     path: &[u8],
     buffer: &mut Vec<u8>,
 ) {
+    let information = file.standard_information().ok().flatten().unwrap_or_default().base;
+    let times = metadata::host_times(&information);
     for info in file.streams() {
         if info.name.is_empty() || run.options.streams == StreamPlace::Nowhere {
             continue;
@@ -142,7 +145,7 @@ pub fn write_streams(
             let stream = file.stream(&info.name)?;
             match run.options.streams {
                 StreamPlace::Attributes if write_stream_attribute(&stream, &info.name, target)? => Ok(()),
-                _ => write_stream_file(run, &stream, &info.name, folder, name, buffer),
+                _ => write_stream_file(run, &stream, &info.name, folder, name, &times, buffer),
             }
         };
         let written = write();
@@ -177,6 +180,7 @@ fn write_stream_file(
     stream_name: &[u16],
     folder: &OwnedFd,
     name: &[u8],
+    times: &Timestamps,
     buffer: &mut Vec<u8>,
 ) -> Result<(), FailureReason> {
     let stream_name = super::folder::host_name(stream_name).map_err(FailureReason::Name)?;
@@ -184,7 +188,11 @@ fn write_stream_file(
     let target = create(folder, &name, run.options.overwrite)?;
     write_content(stream, target.as_fd(), &cv_disk::Quiet, buffer).inspect_err(|_| {
         let _ = remove(folder, &name);
-    })
+    })?;
+    if rustix::fs::futimens(&target, times).is_err() {
+        run.lose(Loss::Times);
+    }
+    Ok(())
 }
 
 /// Keeps the reparse data of a file or directory that is no link; WOF's was used to read the content.

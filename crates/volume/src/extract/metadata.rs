@@ -2,6 +2,7 @@
 
 use crate::kept::{IMPLIED, Kept, usual_attributes};
 use cv_ntfs::structure::standard_information::StandardInformationBase;
+use cv_ntfs::structure::system_file::ROOT;
 use cv_ntfs::structure::{AttributeType, Namespace, NtfsTime};
 use cv_ntfs::{File, FileError};
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
@@ -82,7 +83,9 @@ pub fn keep(file: &File, target: BorrowedFd<'_>, naming: Naming, security: bool,
     };
     let information = file.standard_information().ok().flatten().unwrap_or_default().base;
     let attributes = information.file_attributes - IMPLIED;
-    if attributes != usual_attributes(file.is_directory()) {
+    // Every root is a hidden system file.
+    let is_root = file.reference().record() == ROOT.record;
+    if attributes != usual_attributes(file.is_directory()) && !is_root {
         lost(
             naming.set(target, Kept::Attributes, &attributes.bits().to_le_bytes()),
             Loss::Attributes,

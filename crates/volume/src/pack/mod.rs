@@ -19,6 +19,7 @@ mod disk;
 mod link;
 mod security;
 mod source;
+mod streams;
 mod walk;
 
 use cv_disk::{Cancelled, Progress};

@@ -9,17 +9,13 @@ use crate::kept::{IMPLIED, usual_attributes};
 use cv_disk::Progress;
 use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::structure::{FileAttributes, NtfsTime};
-use cv_ntfs::write::{Compression, FileId, Metadata, NameRule, StreamContent, Times, Tree, TreeError};
+use cv_ntfs::write::{FileId, Metadata, NameRule, StreamContent, Times, Tree, TreeError};
 use cv_winname::wtf8;
 use rustix::fs::{AtFlags, Dir, FileType, Statx, StatxFlags};
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Files smaller than this are not looked at for holes.
-const LEAST_SPARSE: u64 = 64 << 10;
 
 /// Problems told at most.
 const LISTED: usize = 1000;
@@ -68,39 +64,39 @@ pub fn walk(
 }
 
 /// A directory still to be read.
-struct Pending {
+pub(super) struct Pending {
     /// In the tree.
-    file: FileId,
+    pub(super) file: FileId,
     /// In the source.
-    number: u32,
-    security: Option<Folder>,
+    pub(super) number: u32,
+    pub(super) security: Option<Folder>,
 }
 
-struct Walk<'a> {
-    options: &'a FolderOptions,
-    path: Option<PathBuf>,
-    reader: Reader,
-    tree: Tree,
-    source: HostFolder,
-    descriptors: Descriptors,
+pub(super) struct Walk<'a> {
+    pub(super) options: &'a FolderOptions,
+    pub(super) path: Option<PathBuf>,
+    pub(super) reader: Reader,
+    pub(super) tree: Tree,
+    pub(super) source: HostFolder,
+    pub(super) descriptors: Descriptors,
     /// Files with several names, by device and inode.
-    hard_links: HashMap<(u32, u32, u64), FileId>,
-    object_ids: HashSet<[u8; 16]>,
-    pending: Vec<Pending>,
-    left_out: LeftOut,
-    problems: Vec<Problem>,
-    omitted: u64,
-    newest: NtfsTime,
+    pub(super) hard_links: HashMap<(u32, u32, u64), FileId>,
+    pub(super) object_ids: HashSet<[u8; 16]>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) left_out: LeftOut,
+    pub(super) problems: Vec<Problem>,
+    pub(super) omitted: u64,
+    pub(super) newest: NtfsTime,
 }
 
 /// An entry of a directory on its way into the tree.
-struct Entry<'a> {
-    directory: &'a Pending,
-    folder: &'a Arc<OwnedFd>,
-    name: &'a [u8],
-    units: Vec<u16>,
-    stat: Statx,
-    brought: Brought,
+pub(super) struct Entry<'a> {
+    pub(super) directory: &'a Pending,
+    pub(super) folder: &'a Arc<OwnedFd>,
+    pub(super) name: &'a [u8],
+    pub(super) units: Vec<u16>,
+    pub(super) stat: Statx,
+    pub(super) brought: Brought,
 }
 
 /// A path to the entry `name` of an open folder, which calls that have no other form take.
@@ -110,7 +106,7 @@ fn proc_path(folder: &OwnedFd, name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn stat(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<Statx> {
+pub(super) fn stat(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<Statx> {
     rustix::fs::statx(
         folder,
         name,
@@ -119,13 +115,13 @@ fn stat(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<Statx> {
     )
 }
 
-fn file_type(stat: &Statx) -> FileType {
+pub(super) fn file_type(stat: &Statx) -> FileType {
     FileType::from_raw_mode(u32::from(stat.stx_mode))
 }
 
 impl Walk<'_> {
     #[expect(clippy::needless_pass_by_value, reason = "a text, or what becomes one")]
-    fn problem(&mut self, directory: u32, name: &[u8], reason: impl ToString) {
+    pub(super) fn problem(&mut self, directory: u32, name: &[u8], reason: impl ToString) {
         if self.problems.len() < LISTED {
             self.problems.push(Problem {
                 path: self.source.path(directory, name),
@@ -137,7 +133,7 @@ impl Walk<'_> {
     }
 
     /// Whatever the tree refuses is a problem of the file, but that it is full.
-    fn refused(&mut self, directory: u32, name: &[u8], error: &TreeError) -> Result<(), FolderError> {
+    pub(super) fn refused(&mut self, directory: u32, name: &[u8], error: &TreeError) -> Result<(), FolderError> {
         if *error == TreeError::Full {
             return Err(TreeError::Full.into());
         }
@@ -347,141 +343,6 @@ impl Walk<'_> {
         }
         self.extras(entry, file)?;
         Ok(Some(file))
-    }
-
-    fn content(
-        &mut self,
-        entry: &Entry<'_>,
-        kind: FileType,
-        file: FileId,
-        metadata: &Metadata,
-        has_reparse_data: bool,
-    ) -> Result<(), TreeError> {
-        let size = if kind == FileType::RegularFile {
-            entry.stat.stx_size
-        } else {
-            0
-        };
-        if size == 0 {
-            self.tree.add_stream(file, &[], StreamContent::Bytes(&[]))?;
-            return Ok(());
-        }
-        let token = self.source.add_file(entry.directory.number, entry.name);
-        if let Some(data) = self.data_ranges(entry, size) {
-            self.tree.add_stream(
-                file,
-                &[],
-                StreamContent::Sparse {
-                    size,
-                    token,
-                    data: &data,
-                },
-            )?;
-            return Ok(());
-        }
-        let compression = match self.options.compression {
-            Compression::WofXpress4k if has_reparse_data => Compression::None,
-            Compression::None
-                if metadata.attributes.contains(FileAttributes::COMPRESSED) && self.options.small_clusters =>
-            {
-                Compression::Lznt1
-            }
-            wanted => wanted,
-        };
-        self.tree
-            .add_compressed_stream(file, &[], StreamContent::Source { size, token }, compression)?;
-        Ok(())
-    }
-
-    /// Where a file with holes has data; `None` for one without.
-    fn data_ranges(&self, entry: &Entry<'_>, size: u64) -> Option<Vec<Range<u64>>> {
-        if size < LEAST_SPARSE || entry.stat.stx_blocks.saturating_mul(512) >= size {
-            return None;
-        }
-        let file = self.source.open_file(entry.directory.number, entry.name).ok()?;
-        let mut ranges = Vec::new();
-        let mut position = 0;
-        while position < size {
-            let start = match rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(position)) {
-                Ok(start) => start,
-                // Nothing but a hole follows.
-                Err(rustix::io::Errno::NXIO) => break,
-                Err(_) => return None,
-            };
-            let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(start))
-                .ok()?
-                .min(size);
-            if start >= end {
-                break;
-            }
-            ranges.push(start..end);
-            position = end;
-        }
-        (ranges.len() != 1 || ranges[0] != (0..size)).then_some(ranges)
-    }
-
-    /// Streams and the like that are brought along.
-    fn extras(&mut self, entry: &Entry<'_>, file: FileId) -> Result<(), TreeError> {
-        let brought = &entry.brought;
-        for (name, value) in &brought.streams {
-            match wtf8::decode(name) {
-                Ok(units) => {
-                    self.tree.add_stream(file, &units, StreamContent::Bytes(value))?;
-                }
-                Err(error) => {
-                    let reason = format!("a stream's name: {error}");
-                    self.problem(entry.directory.number, entry.name, reason);
-                }
-            }
-        }
-        if let Some(object_id) = brought.object_id {
-            // Copies of a file have its id as well; a volume can have it once.
-            if self.object_ids.insert(object_id.object_id) {
-                self.tree.set_object_id(file, object_id);
-            } else {
-                self.left_out
-                    .object_ids
-                    .note(self.source.path(entry.directory.number, entry.name));
-            }
-        }
-        if let Some(list) = &brought.extended {
-            self.tree.set_extended_attributes(file, list)?;
-        }
-        if let Some(short) = brought.short_name.as_deref().and_then(|name| wtf8::decode(name).ok()) {
-            self.tree.set_short_name(file, &short)?;
-        }
-        Ok(())
-    }
-
-    /// Adds a file `name:stream` as a stream of `file`.
-    fn stream_file(
-        &mut self,
-        directory: &Pending,
-        folder: &Arc<OwnedFd>,
-        name: &[u8],
-        file: FileId,
-        stream: &[u8],
-    ) -> Result<(), FolderError> {
-        let (Ok(units), Ok(stat)) = (wtf8::decode(stream), stat(folder, name)) else {
-            self.problem(directory.number, name, "it cannot be read as a stream");
-            return Ok(());
-        };
-        if file_type(&stat) != FileType::RegularFile {
-            self.problem(directory.number, name, "it is named as a stream and is no file");
-            return Ok(());
-        }
-        let size = stat.stx_size;
-        let added = if size == 0 {
-            self.tree.add_stream(file, &units, StreamContent::Bytes(&[]))
-        } else {
-            let token = self.source.add_file(directory.number, name);
-            self.tree
-                .add_stream(file, &units, StreamContent::Source { size, token })
-        };
-        match added {
-            Ok(_) => Ok(()),
-            Err(error) => self.refused(directory.number, name, &error),
-        }
     }
 
     /// Reparse data for a symbolic link, and whether it is a directory's.
