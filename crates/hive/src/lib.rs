@@ -13,5 +13,6 @@
 mod name;
 mod tree;
 
+pub use cv_overlay::registry::{KeyState, ValueState};
 pub use name::Name;
-pub use tree::{Key, KeyState, MAX_DEPTH, Value, ValueState, ValueType};
+pub use tree::{Key, MAX_DEPTH, Value, ValueType};

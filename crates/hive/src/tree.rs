@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cv_overlay::registry::{KeyState, ValueState};
 use cv_winname::UpcaseTable;
 
 use crate::Name;
@@ -38,30 +39,6 @@ impl ValueType {
     pub const RESOURCE_REQUIREMENTS_LIST: Self = Self(10);
     /// `REG_QWORD`: 64 bits, little-endian.
     pub const QWORD: Self = Self(11);
-}
-
-/// What a key of a delta hive says of the key below it (layered keys, hive version 1.6). In other hives all keys merge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum KeyState {
-    /// Its values and subkeys are added to those below.
-    #[default]
-    Merge,
-    /// The key and everything below it is deleted.
-    Tombstone,
-    /// The values of the key below are hidden; its subkeys are merged.
-    SupersedeLocal,
-    /// The key below is hidden with all its values and subkeys.
-    SupersedeTree,
-}
-
-/// What a value of a delta hive says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ValueState {
-    /// The value is there.
-    #[default]
-    Present,
-    /// The value below is deleted.
-    Tombstone,
 }
 
 /// A value of a key.
