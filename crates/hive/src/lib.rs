@@ -11,8 +11,9 @@
 //! ```
 
 mod name;
+pub mod structure;
 mod tree;
 
 pub use cv_overlay::registry::{KeyState, ValueState};
 pub use name::Name;
-pub use tree::{Key, MAX_DEPTH, Value, ValueType};
+pub use tree::{Key, KeyFlags, MAX_DEPTH, Value, ValueType};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bitflags::bitflags;
 use cv_overlay::registry::{KeyState, ValueState};
 use cv_winname::UpcaseTable;
 
@@ -39,6 +40,30 @@ impl ValueType {
     pub const RESOURCE_REQUIREMENTS_LIST: Self = Self(10);
     /// `REG_QWORD`: 64 bits, little-endian.
     pub const QWORD: Self = Self(11);
+}
+
+bitflags! {
+    /// What else Windows notes of a key. The bits are those of the key node: the low half its flags, above them its
+    /// virtualization control flags and user flags.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct KeyFlags: u32 {
+        /// `KEY_NO_DELETE`: it cannot be deleted.
+        const NO_DELETE = 0x0000_0008;
+        /// It was virtualised at least once.
+        const VIRTUAL_SOURCE = 0x0000_0080;
+        /// It is virtual.
+        const VIRTUAL_TARGET = 0x0000_0100;
+        /// It is part of the path of a virtual store.
+        const VIRTUAL_STORE = 0x0000_0200;
+        /// `REG_KEY_DONT_VIRTUALIZE`: writes are not virtualised.
+        const DONT_VIRTUALIZE = 0x0002_0000;
+        /// `REG_KEY_DONT_SILENT_FAIL`: opening is not virtualised.
+        const DONT_SILENT_FAIL = 0x0004_0000;
+        /// `REG_KEY_RECURSE_FLAG`: new subkeys get the virtualization control flags too.
+        const RECURSE = 0x0008_0000;
+        /// User flags, set by `NtSetInformationKey` (WOW64 uses them).
+        const USER_FLAGS = 0x00F0_0000;
+    }
 }
 
 /// A value of a key.
@@ -79,6 +104,8 @@ pub struct Key {
     pub security: Option<Arc<[u8]>>,
     /// Whether the key is a symbolic link, whose target is its value `SymbolicLinkValue`.
     pub is_link: bool,
+    /// What else is noted of it.
+    pub flags: KeyFlags,
     /// What it says of the key below it, in a delta hive.
     pub state: KeyState,
     /// Whether the class is that of the key below, in a delta hive.
@@ -98,6 +125,7 @@ impl Key {
             last_written: 0,
             security: None,
             is_link: false,
+            flags: KeyFlags::empty(),
             state: KeyState::Merge,
             inherits_class: false,
             values: Vec::new(),
