@@ -11,9 +11,11 @@
 //! ```
 
 mod name;
+pub mod read;
 pub mod structure;
 mod tree;
 
 pub use cv_overlay::registry::{KeyState, ValueState};
 pub use name::Name;
+pub use read::{Hive, KeyRef, NameRef, OpenError, ValueRef};
 pub use tree::{Key, KeyFlags, MAX_DEPTH, Value, ValueType};

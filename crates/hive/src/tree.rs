@@ -8,7 +8,7 @@ use cv_winname::UpcaseTable;
 
 use crate::Name;
 
-/// Levels of keys below a root that the registry allows.
+/// Levels of keys that a hive may have, that of its root included.
 pub const MAX_DEPTH: usize = 512;
 
 /// The type of a value: what its bytes mean. Any number may be stored; those of the specification have names here.
