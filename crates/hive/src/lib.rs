@@ -14,8 +14,10 @@ mod name;
 pub mod read;
 pub mod structure;
 mod tree;
+pub mod write;
 
 pub use cv_overlay::registry::{KeyState, ValueState};
 pub use name::Name;
 pub use read::{Hive, KeyRef, NameRef, OpenError, ValueRef};
 pub use tree::{Key, KeyFlags, MAX_DEPTH, Value, ValueType};
+pub use write::{Version, WriteError, WriteOptions, write_to_vec};

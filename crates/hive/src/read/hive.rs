@@ -31,7 +31,7 @@ pub enum OpenError {
 
 /// A hive in memory, opened for reading.
 ///
-/// ```ignore
+/// ```
 /// use cv_hive::{Hive, Key, Value, ValueType, WriteOptions};
 ///
 /// let mut root = Key::new("root");
@@ -47,7 +47,7 @@ pub enum OpenError {
 ///     assert_eq!(value.data()?[..], [7, 0, 0, 0]);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```ignore
+/// ```
 #[derive(Debug, Clone)]
 pub struct Hive<'a> {
     bytes: &'a [u8],

@@ -3,8 +3,31 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod trees;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The hives of the corpus that are read without a fault.
+pub const SOUND: [&str; 17] = [
+    "SYSTEM",
+    "NTUSER.DAT",
+    "NTUSER-WIN7.DAT",
+    "transactions_NTUSER.DAT",
+    "yarp-OldDirtyHive",
+    "yarp-RecoveredHive_Windows7",
+    "amcache.hve",
+    "testhive",
+    "System_Delta",
+    "yarp-BigDataHive",
+    "yarp-ManySubkeysHive",
+    "yarp-UnicodeHive",
+    "yarp-PairHive",
+    "yarp-WrongOrderHive",
+    "SAM_hasBigEndianDWord",
+    "minimal",
+    "special",
+];
 
 /// Bytes without any pattern.
 pub fn random(seed: u64, length: usize) -> Vec<u8> {
