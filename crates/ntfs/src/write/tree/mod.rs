@@ -1,180 +1,23 @@
 //! What a volume is to hold: files, their names, streams and everything attached to them, in little memory.
 
+mod entry;
+mod look;
+mod record;
+
+pub use entry::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times};
+pub(super) use record::{ContentKind, Extras, File, Kind, NONE, Stream};
+
 use super::error::TreeError;
-use crate::structure::extended_attribute::{EaInformation, ExtendedAttribute};
+use crate::structure::extended_attribute::ExtendedAttribute;
 use crate::structure::object_id::ObjectId;
-use crate::structure::reparse::{ReparseHeader, ReparsePoint, ReparseTag};
-use crate::structure::{FileAttributes, NtfsTime, Structure, security};
+use crate::structure::reparse::{ReparseHeader, ReparsePoint};
+use crate::structure::{Structure, security};
 use cv_winname::check_stored_component;
+use record::Name;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-
-/// A file or directory of a [`Tree`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId(pub(super) u32);
-
-/// A stream of a [`Tree`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub(super) u32);
-
-impl StreamId {
-    /// Its place among the tree's streams, counted from 0 in the order they were added.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A security descriptor of a [`Tree`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SecurityId(pub(super) u32);
-
-/// The four times of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Times {
-    /// When it was made.
-    pub creation: NtfsTime,
-    /// When its content last changed.
-    pub modification: NtfsTime,
-    /// When anything of it last changed.
-    pub change: NtfsTime,
-    /// When it was last read.
-    pub access: NtfsTime,
-}
-
-impl Times {
-    /// All four the same.
-    pub fn all(time: NtfsTime) -> Self {
-        Self {
-            creation: time,
-            modification: time,
-            change: time,
-            access: time,
-        }
-    }
-}
-
-/// What every file and directory has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Metadata {
-    /// Its times.
-    pub times: Times,
-    /// Its attributes. Those that follow from what it holds (sparse, compressed, reparse point, directory) are set by the
-    /// writer, whatever stands here; of a directory `COMPRESSED` counts.
-    pub attributes: FileAttributes,
-    /// Its security descriptor; `None` for that of [`PlanOptions::default_security`](super::PlanOptions::default_security).
-    pub security: Option<SecurityId>,
-}
-
-/// What a stream holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamContent<'a> {
-    /// These bytes, which the tree keeps.
-    Bytes(&'a [u8]),
-    /// `size` bytes that the [`Source`](super::Source) gives for `token`.
-    Source {
-        /// Bytes of the stream.
-        size: u64,
-        /// What the source knows it by.
-        token: u64,
-    },
-    /// The same, stored as a sparse stream: zeros outside of `data`.
-    Sparse {
-        /// Bytes of the stream.
-        size: u64,
-        /// What the source knows it by.
-        token: u64,
-        /// Where there may be anything but zeros: ascending, apart from each other, within `size`.
-        data: &'a [Range<u64>],
-    },
-    /// At most `limit` bytes that the source makes when every other stream is written and hashed.
-    Late {
-        /// Most bytes of the stream; room is kept for as many.
-        limit: u64,
-        /// What the source knows it by.
-        token: u64,
-    },
-}
-
-/// How a stream is to be compressed. One that fits into its file record, or that would not become smaller, is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// By NTFS itself, in units of 16 clusters; clusters of 4 KiB at most.
-    Lznt1,
-    /// By the Windows Overlay Filter, XPRESS in chunks of 4 KiB: read by Windows 10 and later. Only the unnamed stream of a
-    /// file without reparse data.
-    WofXpress4k,
-}
-
-pub(super) const NONE: u32 = u32::MAX;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    File,
-    Directory,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct File {
-    pub times: Times,
-    pub attributes: FileAttributes,
-    /// Number in `Tree::securities`, or `NONE`.
-    pub security: u32,
-    /// The last name; names of a file form a ring.
-    last_name: u32,
-    /// The last stream; streams of a file form a ring. `NONE` where there is no stream.
-    last_stream: u32,
-    /// Number in `Tree::extras`, or `NONE`.
-    extras: u32,
-    pub kind: Kind,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Name {
-    pub parent: u32,
-    pub file: u32,
-    next: u32,
-    offset: u32,
-    /// Where the 8.3 name begins, or `NONE`.
-    short_offset: u32,
-    length: u8,
-    short_length: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContentKind {
-    Bytes,
-    Source,
-    Late,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Stream {
-    pub file: u32,
-    next: u32,
-    name_offset: u32,
-    /// Number in `Tree::sparse`, or `NONE`.
-    sparse: u32,
-    /// Bytes of the stream; of a late one, the limit until it is made.
-    pub size: u64,
-    /// The source's token, or where the bytes begin in the arena.
-    pub value: u64,
-    name_length: u8,
-    pub kind: ContentKind,
-    pub compression: Compression,
-}
-
-/// What few files have.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Extras {
-    pub reparse: Option<Box<[u8]>>,
-    pub extended_attributes: Option<(Box<[u8]>, EaInformation)>,
-    pub object_id: Option<Box<ObjectId>>,
-}
 
 /// What a volume is to hold.
 ///
@@ -445,145 +288,6 @@ impl Tree {
         self.extras_mut(file).object_id = Some(Box::new(object_id));
     }
 
-    /// Whether it is a directory.
-    pub fn is_directory(&self, file: FileId) -> bool {
-        self.files[file.0 as usize].kind == Kind::Directory
-    }
-
-    /// The path by the file's first name, from the root, which is `\`.
-    pub fn path(&self, file: FileId) -> Vec<u16> {
-        let mut names = Vec::new();
-        let mut current = file;
-        while let Some(name) = self.first_name(current) {
-            names.push(name);
-            current = FileId(self.names[name as usize].parent);
-        }
-        if names.is_empty() {
-            return vec![u16::from(b'\\')];
-        }
-        let mut path = Vec::new();
-        for name in names.iter().rev() {
-            path.push(u16::from(b'\\'));
-            path.extend_from_slice(self.name_units(*name));
-        }
-        path
-    }
-
-    /// The file that a stream belongs to.
-    pub fn file_of(&self, stream: StreamId) -> FileId {
-        FileId(self.streams[stream.0 as usize].file)
-    }
-
-    /// The stream's name, empty for the unnamed one.
-    pub fn stream_name(&self, stream: StreamId) -> &[u16] {
-        let stream = &self.streams[stream.0 as usize];
-        &self.units[stream.name_offset as usize..][..usize::from(stream.name_length)]
-    }
-
-    /// What the source knows a stream by; `None` where the tree has its bytes.
-    pub fn token(&self, stream: StreamId) -> Option<u64> {
-        let stream = &self.streams[stream.0 as usize];
-        (stream.kind != ContentKind::Bytes).then_some(stream.value)
-    }
-
-    /// The path for people, with the stream's name behind a colon.
-    pub(super) fn shown_stream(&self, stream: StreamId) -> String {
-        let mut path = self.path(self.file_of(stream));
-        if !self.stream_name(stream).is_empty() {
-            path.push(u16::from(b':'));
-            path.extend_from_slice(self.stream_name(stream));
-        }
-        cv_winname::wtf8::display(&path)
-    }
-
-    pub(super) fn shown_path(&self, file: FileId) -> String {
-        cv_winname::wtf8::display(&self.path(file))
-    }
-
-    pub(super) fn first_name(&self, file: FileId) -> Option<u32> {
-        let last = self.files[file.0 as usize].last_name;
-        self.names.get(last as usize).map(|name| name.next)
-    }
-
-    /// The file's names in the order they were added.
-    pub(super) fn names_of(&self, file: u32) -> impl Iterator<Item = u32> + '_ {
-        let last = self.files[file as usize].last_name;
-        ring(last, move |name| self.names[name as usize].next)
-    }
-
-    /// The file's streams in the order they were added.
-    pub(super) fn streams_of(&self, file: u32) -> impl Iterator<Item = u32> + '_ {
-        let last = self.files[file as usize].last_stream;
-        ring(last, move |stream| self.streams[stream as usize].next)
-    }
-
-    pub(super) fn unnamed_stream(&self, file: u32) -> Option<u32> {
-        self.streams_of(file)
-            .find(|stream| self.streams[*stream as usize].name_length == 0)
-    }
-
-    pub(super) fn name_units(&self, name: u32) -> &[u16] {
-        let name = &self.names[name as usize];
-        &self.units[name.offset as usize..][..usize::from(name.length)]
-    }
-
-    pub(super) fn name_length(&self, name: u32) -> usize {
-        usize::from(self.names[name as usize].length)
-    }
-
-    pub(super) fn short_name(&self, name: u32) -> Option<&[u16]> {
-        let name = &self.names[name as usize];
-        (name.short_offset != NONE).then(|| &self.units[name.short_offset as usize..][..usize::from(name.short_length)])
-    }
-
-    pub(super) fn store_short_name(&mut self, name: u32, short_name: &[u16]) {
-        let offset = self.units.len() as u32;
-        self.units.extend_from_slice(short_name);
-        let name = &mut self.names[name as usize];
-        name.short_offset = offset;
-        name.short_length = short_name.len() as u8;
-    }
-
-    pub(super) fn forget_short_name(&mut self, name: u32) {
-        self.names[name as usize].short_offset = NONE;
-    }
-
-    pub(super) fn rename(&mut self, name: u32, new: &[u16]) {
-        let offset = self.units.len() as u32;
-        self.units.extend_from_slice(new);
-        let name = &mut self.names[name as usize];
-        name.offset = offset;
-        name.length = new.len() as u8;
-    }
-
-    pub(super) fn bytes_of(&self, stream: &Stream) -> &[u8] {
-        &self.bytes[stream.value as usize..][..stream.size as usize]
-    }
-
-    pub(super) fn sparse_ranges(&self, stream: &Stream) -> Option<&[Range<u64>]> {
-        self.sparse.get(stream.sparse as usize).map(|ranges| &**ranges)
-    }
-
-    /// Bytes of a stream that are not known to be zeros.
-    pub(super) fn source_size(&self, stream: &Stream) -> u64 {
-        match self.sparse_ranges(stream) {
-            Some(ranges) => ranges.iter().map(|range| range.end - range.start).sum(),
-            None => stream.size,
-        }
-    }
-
-    pub(super) fn extras(&self, file: u32) -> Option<&Extras> {
-        self.extras.get(self.files[file as usize].extras as usize)
-    }
-
-    pub(super) fn security(&self, number: u32) -> Option<&[u8]> {
-        self.securities.get(number as usize).map(|descriptor| &**descriptor)
-    }
-
-    pub(super) fn security_count(&self) -> usize {
-        self.securities.len()
-    }
-
     fn extras_mut(&mut self, file: FileId) -> &mut Extras {
         let record = &mut self.files[file.0 as usize];
         if record.extras == NONE {
@@ -652,23 +356,6 @@ impl Tree {
             short_length: 0,
         });
     }
-}
-
-impl Extras {
-    pub fn reparse_tag(&self) -> Option<ReparseTag> {
-        let bytes = self.reparse.as_deref()?;
-        ReparseHeader::read_from(bytes, 0).ok().map(|header| header.reparse_tag)
-    }
-}
-
-/// The members of a ring whose last one is `last`, from the first.
-fn ring(last: u32, next: impl Fn(u32) -> u32) -> impl Iterator<Item = u32> {
-    let mut current = (last != NONE).then(|| next(last));
-    std::iter::from_fn(move || {
-        let item = current?;
-        current = (item != last).then(|| next(item));
-        Some(item)
-    })
 }
 
 #[cfg(test)]
