@@ -7,6 +7,8 @@ mod support;
 use cv_disk::{Quiet, RawFile, ReadAt, Resize, Severity};
 use cv_ntfs::structure::FileAttributes;
 use cv_ntfs::write::{Compression, PlanOptions, WriteOptions, default_security, plan, write};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use rustix::fs::XattrFlags;
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use support::any::any_model;
 use support::everything::everything;
 use support::model::{Model, Shown};
 use support::{Mount, have, run};
@@ -58,10 +61,11 @@ fn expected(model: &Model) -> BTreeMap<String, Shown> {
 
 /// The paths whose content WOF compressed, which only Windows and we undo.
 fn wof_paths(model: &Model) -> BTreeSet<String> {
-    let wof = |stream: &support::model::ModelStream| stream.compression == Compression::WofXpress4k;
-    let files = model.files.iter().filter(|file| file.streams.values().any(wof));
+    let is_wof = |stream: &support::model::ModelStream| stream.compression == Compression::WofXpress4k;
+    let files = model.files.iter().filter(|file| file.streams.values().any(is_wof));
     files
-        .map(|file| format!("/compressed/{}", String::from_utf16_lossy(&file.names[0].1)))
+        .flat_map(|file| model.paths(file))
+        .map(|path| String::from_utf16_lossy(&path).replace('\\', "/"))
         .collect()
 }
 
@@ -115,22 +119,25 @@ fn get_attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
     Some(value)
 }
 
-#[test]
-fn ntfs_3g_shows_what_went_in() {
-    if !have(NTFS_3G) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let model = everything(true);
-    let image = image(&model, &PlanOptions::default(), folder.path());
-    let mount = Mount::ntfs_3g(
-        &image,
-        &folder.path().join("mount"),
-        "ro,streams_interface=xattr,efs_raw",
-    );
-    let wof = wof_paths(&model);
+/// Attributes that follow from what a file holds.
+const DERIVED: FileAttributes = FileAttributes::DIRECTORY
+    .union(FileAttributes::REPARSE_POINT)
+    .union(FileAttributes::NORMAL)
+    .union(FileAttributes::SPARSE_FILE)
+    .union(FileAttributes::COMPRESSED);
+
+/// Compares what an ntfs-3g mount shows with what went in; gives the number of paths.
+fn compare_with_ntfs_3g(model: &Model, image: &Path, folder: &Path) -> usize {
+    let mount = Mount::ntfs_3g(image, folder, "ro,streams_interface=xattr,efs_raw");
+    let wof = wof_paths(model);
     let mut count = 0;
-    for (path, one) in expected(&model) {
+    let shown = expected(model);
+    // Names below a link lead elsewhere.
+    let is_below_link = |path: &str| {
+        path.match_indices('/')
+            .any(|(end, _)| shown.get(&path[..end]).is_some_and(|above| above.reparse.is_some()))
+    };
+    for (path, one) in shown.iter().filter(|(path, _)| !is_below_link(path)) {
         let host = mount.folder.join(path.trim_start_matches('/'));
         let metadata = fs::symlink_metadata(&host).unwrap_or_else(|error| panic!("{path}: {error}"));
         let times = get_attribute(&host, "system.ntfs_times_be").unwrap();
@@ -147,12 +154,10 @@ fn ntfs_3g_shows_what_went_in() {
             found.len(),
             one.security.len()
         );
-        let is_compressed = path.starts_with("/compressed/") || path.starts_with("/sparse/");
-        if !path.is_empty() && !is_compressed {
+        if !path.is_empty() {
             let shown = get_attribute(&host, "system.ntfs_attrib_be").unwrap();
             let shown = FileAttributes::from_bits_retain(u32::from_be_bytes(shown.try_into().unwrap()));
-            let derived = FileAttributes::DIRECTORY | FileAttributes::REPARSE_POINT | FileAttributes::NORMAL;
-            assert_eq!(shown - derived, one.attributes, "{path}");
+            assert_eq!(shown - DERIVED, one.attributes - DERIVED, "{path}");
         }
         if let Some(reparse) = &one.reparse {
             assert_eq!(
@@ -160,7 +165,7 @@ fn ntfs_3g_shows_what_went_in() {
                 Some(reparse),
                 "{path}"
             );
-        } else if !one.is_directory && !wof.contains(&path) {
+        } else if !one.is_directory && !wof.contains(path) {
             assert_eq!(metadata.len(), one.streams[&Vec::new()].len() as u64, "{path}");
             assert!(fs::read(&host).unwrap() == one.streams[&Vec::new()], "{path}");
             for (name, content) in one
@@ -184,7 +189,38 @@ fn ntfs_3g_shows_what_went_in() {
         }
         count += 1;
     }
+    count
+}
+
+#[test]
+fn ntfs_3g_shows_what_went_in() {
+    if !have(NTFS_3G) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = everything(true);
+    let image = image(&model, &PlanOptions::default(), folder.path());
+    let count = compare_with_ntfs_3g(&model, &image, &folder.path().join("mount"));
     assert!(count > 4000);
+}
+
+#[test]
+fn ntfs_3g_shows_random_trees() {
+    if !have(NTFS_3G) || !have(NTFSPROGS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = TestRunner::deterministic();
+    for cluster_size in [512, 1024, 4096].into_iter().cycle().take(16) {
+        let model = any_model().new_tree(&mut runner).unwrap().current();
+        let options = PlanOptions {
+            cluster_size: Some(cluster_size),
+            ..PlanOptions::default()
+        };
+        let image = image(&model, &options, folder.path());
+        check(&image);
+        compare_with_ntfs_3g(&model, &image, &folder.path().join("mount"));
+    }
 }
 
 #[test]

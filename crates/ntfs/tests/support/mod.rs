@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod any;
 pub mod everything;
 #[cfg(unix)]
 pub mod lab;

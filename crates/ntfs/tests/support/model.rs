@@ -219,20 +219,26 @@ impl Model {
         path
     }
 
+    /// The paths of one of the files, by each of its names; the root's is empty.
+    pub fn paths(&self, file: &ModelFile) -> BTreeSet<Vec<u16>> {
+        let path = |name: &(usize, Vec<u16>)| {
+            let mut path = self.path(name.0);
+            path.push(u16::from(b'\\'));
+            path.extend(&name.1);
+            path
+        };
+        let mut paths: BTreeSet<Vec<u16>> = file.names.iter().map(path).collect();
+        if paths.is_empty() {
+            paths.insert(Vec::new());
+        }
+        paths
+    }
+
     /// What a reader should find; `default_security` is that of files that have none.
     pub fn shown(&self, default_security: &[u8]) -> BTreeMap<Vec<u16>, Shown> {
         let mut shown = BTreeMap::new();
         for file in &self.files {
-            let path = |name: &(usize, Vec<u16>)| {
-                let mut path = self.path(name.0);
-                path.push(u16::from(b'\\'));
-                path.extend(&name.1);
-                path
-            };
-            let mut paths: BTreeSet<Vec<u16>> = file.names.iter().map(path).collect();
-            if paths.is_empty() {
-                paths.insert(Vec::new());
-            }
+            let paths = self.paths(file);
             let mut streams: BTreeMap<_, _> = file
                 .streams
                 .iter()
