@@ -1,8 +1,8 @@
 //! The image that a command reads or changes, and what it may open besides.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
-use cv_image::{Format, Gate, Image, OpenOptions};
+use cv_image::{Format, Gate, Image, OpenError, OpenOptions};
 use std::path::{Path, PathBuf};
 
 /// Options of every command that opens an image.
@@ -32,6 +32,13 @@ impl Opening {
 
     /// Opens `file` for reading, with its chain.
     pub fn open(&self, file: &Path) -> anyhow::Result<Image> {
-        Image::open(file, &self.options(file)?).with_context(|| file.display().to_string())
+        let opened = Image::open(file, &self.options(file)?).map_err(|error| match error {
+            // A disk that was cut out of a fixed VHD may keep the footer at its end.
+            OpenError::Vhd(_) if self.input_format.is_none() => {
+                anyhow!("{error}; --input-format raw takes the file as it is")
+            }
+            error => error.into(),
+        });
+        opened.with_context(|| file.display().to_string())
     }
 }

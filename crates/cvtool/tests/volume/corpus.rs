@@ -108,6 +108,9 @@ fn paths_are_found_however_they_are_written() {
     ends(folder.path(), &[&["ls"], &image[..], &["missing"]].concat(), 2);
     let none = ends(folder.path(), &[&["ls", "--volume", "3"], &image[..]].concat(), 2);
     assert!(none.contains("there is no volume 3"), "{none}");
+    // It was cut out of a VHD, whose footer is still at its end.
+    let as_vhd = ends(folder.path(), &["ls", "volume"], 2);
+    assert!(as_vhd.contains("--input-format raw"), "{as_vhd}");
 
     assert_eq!(
         done(folder.path(), &[&["ls"], &image[..]].concat()),
