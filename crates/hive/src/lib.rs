@@ -1,6 +1,9 @@
 //! Registry hives (regf): read, written, edited in place, checked, recovered; `.reg` files and Wine's registry text.
 //!
 //! * [`Key`], [`Value`]: registry data in memory, what every form here is read into and written from.
+//! * [`text`]: `.reg` files and Wine's registry files.
+//! * [`Visitor`]: is told what a tree or a hive holds, key by key.
+//! * [`merge()`]: one tree laid over another.
 //!
 //! ```
 //! use cv_hive::{Key, Value, ValueType};
@@ -10,14 +13,22 @@
 //! assert_eq!(software.value("VERSION").map(|value| value.value_type), Some(ValueType::SZ));
 //! ```
 
+mod merge;
 mod name;
+mod path;
 pub mod read;
 pub mod structure;
+pub mod text;
 mod tree;
+mod visit;
 pub mod write;
 
 pub use cv_overlay::registry::{KeyState, ValueState};
+pub use merge::{Deletions, merge};
 pub use name::Name;
+pub use path::{KeyPath, PathError};
 pub use read::{Hive, KeyRef, NameRef, OpenError, ValueRef};
+pub use text::{TextError, reg, wine};
 pub use tree::{Key, KeyFlags, MAX_DEPTH, Value, ValueType};
+pub use visit::{AnyName, Next, VisitedKey, VisitedValue, Visitor};
 pub use write::{Version, WriteError, WriteOptions, write_to_vec};

@@ -153,6 +153,14 @@ impl Key {
             .and_then(|position| self.subkeys.get(position))
     }
 
+    /// The key that these names lead to from here, each that of a subkey of the one before.
+    pub fn descendant(&self, names: &[Name]) -> Option<&Self> {
+        names.iter().try_fold(self, |key, name| {
+            let position = key.position(name.units()).ok()?;
+            key.subkeys.get(position)
+        })
+    }
+
     /// The subkey of this name, added where there is none.
     pub fn subkey_or_insert(&mut self, name: impl Into<Name>) -> &mut Self {
         let name = name.into();

@@ -51,6 +51,11 @@ impl<'a> KeyRef<'a> {
         self.offset
     }
 
+    /// The cells of the hive that it is in.
+    pub fn cells(&self) -> Cells<'a> {
+        self.cells
+    }
+
     /// The key node.
     pub fn node(&self) -> &KeyNode {
         &self.node

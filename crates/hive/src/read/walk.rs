@@ -64,6 +64,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Passes over the subkeys of the key that was given last, and all below them.
+    pub fn skip_subkeys(&mut self) {
+        self.levels.pop();
+    }
+
     /// Gives `key` and goes on with its subkeys.
     fn enter(&mut self, key: Result<KeyRef<'a>, Damage>) -> (usize, Result<KeyRef<'a>, Damage>) {
         let depth = self.levels.len();
