@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut plan = Plan::new(&root, &WriteOptions::default())?;
     plan.write(&mut File::create(output)?)?;
-    let written = started.elapsed() - built;
+    let written = started.elapsed().saturating_sub(built);
     println!(
         "{} bytes: tree made in {built:.2?}, hive written in {written:.2?}",
         plan.len()

@@ -1,6 +1,8 @@
 //! Registry hives (regf): read, written, edited in place, checked, recovered; `.reg` files and Wine's registry text.
 //!
 //! * [`Key`], [`Value`]: registry data in memory, what every form here is read into and written from.
+//! * [`Hive`]: a hive read where it stands; [`write_to_vec`], [`write::Plan`]: a tree written as a hive.
+//! * [`check`]: what is wrong with a hive, and its repair.
 //! * [`text`]: `.reg` files and Wine's registry files.
 //! * [`Visitor`]: is told what a tree or a hive holds, key by key.
 //! * [`merge()`]: one tree laid over another.
@@ -13,6 +15,7 @@
 //! assert_eq!(software.value("VERSION").map(|value| value.value_type), Some(ValueType::SZ));
 //! ```
 
+pub mod check;
 mod merge;
 mod name;
 mod path;

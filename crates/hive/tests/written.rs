@@ -24,6 +24,7 @@ fn written(tree: &Key, version: Version) -> Vec<u8> {
     assert_eq!(hive.minor_version(), version.minor());
     assert_eq!(hive.cells().len() + 4096, bytes.len());
     assert_eq!(hive.to_tree().unwrap(), trees::as_written(tree));
+    support::assert_sound(&bytes);
     bytes
 }
 

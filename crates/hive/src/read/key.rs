@@ -189,31 +189,31 @@ impl<'a> KeyRef<'a> {
 
 /// The key security item at `offset` and its descriptor.
 pub(crate) fn security_at(cells: Cells<'_>, offset: u32) -> Result<(KeySecurity, &[u8]), Damage> {
-    let cell = cells.get(offset, KeySecurity::NAME)?;
+    parse_security(cells.get(offset, KeySecurity::NAME)?, offset)
+}
+
+/// The key security item and its descriptor in `cell`, which is at `offset`.
+pub(crate) fn parse_security(cell: &[u8], offset: u32) -> Result<(KeySecurity, &[u8]), Damage> {
     let place = in_file(offset) + 4;
     let item = KeySecurity::parse(cell, place)?;
     if item.signature != KeySecurity::SIGNATURE {
         let structure = format!("cell {offset:#x}: key security, signature");
-        return Err(Damage::new(
-            structure,
-            place,
-            "\"sk\"",
-            format!("{:02x?}", item.signature),
-        ));
+        let found = format!("{:02x?}", item.signature);
+        return Err(Damage::new(structure, place, "\"sk\"", found));
     }
     let content = &cell[KeySecurity::SIZE..];
-    if let Some(descriptor) = content.get(..item.security_descriptor_size as usize) {
-        Ok((item, descriptor))
-    } else {
+    let descriptor = content.get(..item.security_descriptor_size as usize);
+    let descriptor = descriptor.ok_or_else(|| {
         let structure = format!("cell {offset:#x}: key security, security descriptor size");
         let expected = format!("at most {}", content.len());
-        Err(Damage::new(
+        Damage::new(
             structure,
             place + 16,
             expected,
             item.security_descriptor_size.to_string(),
-        ))
-    }
+        )
+    })?;
+    Ok((item, descriptor))
 }
 
 /// The values of a key.

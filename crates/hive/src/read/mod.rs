@@ -5,10 +5,10 @@
 //! on. Faults are [`Damage`](cv_disk::Damage) whose offset counts from the start of the file.
 
 mod hive;
-mod key;
+pub(crate) mod key;
 mod load;
 mod name;
-mod subkeys;
+pub(crate) mod subkeys;
 mod value;
 mod walk;
 

@@ -37,6 +37,14 @@ impl CellSet {
         }
     }
 
+    /// The cells in the set, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(number, word)| {
+            let bits = (0..64_usize).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| (number * 64 + bit) as u32 * cell::ALIGNMENT)
+        })
+    }
+
     /// Whether a cell is in the set.
     pub fn contains(&self, offset: u32) -> bool {
         let (word, bit) = Self::place(offset);

@@ -62,8 +62,6 @@ impl BaseBlock {
     pub const SIGNATURE: [u8; 4] = *b"regf";
     /// [`file_type`](Self::file_type) of a hive.
     pub const PRIMARY_FILE: u32 = 0;
-    /// [`flags`](Self::flags): a transaction is pending.
-    pub const FLAG_TRANSACTION: u32 = 1;
 
     /// The checksum of the base block with which `bytes` begin: the exclusive or of the 127 numbers before it, but never
     /// 0 nor `0xFFFF_FFFF`. Bytes that are missing count as zeros.

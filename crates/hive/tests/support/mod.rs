@@ -43,6 +43,18 @@ pub fn random(seed: u64, length: usize) -> Vec<u8> {
     words.take(length).collect()
 }
 
+/// Has the checker look at a hive that must have no fault, nor anything to note.
+pub fn assert_sound(bytes: &[u8]) {
+    let faults = faults(bytes);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What the checker says of a hive.
+pub fn faults(bytes: &[u8]) -> Vec<String> {
+    let faults = cv_hive::check::check(bytes).unwrap();
+    faults.into_iter().map(|fault| fault.to_string()).collect()
+}
+
 /// Whether the tests must not be skipped for want of a tool.
 fn is_ci() -> bool {
     std::env::var_os("CI").is_some()

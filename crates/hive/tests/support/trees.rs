@@ -58,15 +58,14 @@ pub fn data() -> impl Strategy<Value = Vec<u8>> {
 /// A value; with the states of delta hives where `layered`.
 pub fn value(layered: bool) -> impl Strategy<Value = Value> {
     let value_type = prop_oneof![4 => 0_u32..12, 1 => any::<u32>()];
-    (name(0..30), value_type, data(), any::<bool>()).prop_map(move |(name, value_type, data, is_tombstone)| Value {
-        name,
-        value_type: ValueType(value_type),
-        data: data.into(),
-        state: if layered && is_tombstone {
-            ValueState::Tombstone
-        } else {
-            ValueState::Present
-        },
+    (name(0..30), value_type, data(), any::<bool>()).prop_map(move |(name, value_type, data, is_tombstone)| {
+        let mut value = Value::new(name, ValueType(value_type), data);
+        if layered && is_tombstone {
+            value.state = ValueState::Tombstone;
+            value.value_type = ValueType::NONE;
+            value.data = Box::default();
+        }
+        value
     })
 }
 
