@@ -33,6 +33,12 @@ pub struct Conflict<'c, E> {
     pub agreement: Agreement,
 }
 
+/// A path that more than one member has.
+pub(crate) struct Shared<'c, E> {
+    pub(crate) path: &'c NamePath,
+    pub(crate) claims: Vec<Claim<E>>,
+}
+
 /// All conflicts of a stack, each directory before its entries, names in ascending order.
 ///
 /// The members' sorted listings are merged; what only one member has is not walked. Directories that merge are no conflict
@@ -99,6 +105,25 @@ impl<L: Layer> Conflicts<'_, L> {
     #[expect(clippy::should_implement_trait, reason = "what it gives borrows the path")]
     pub fn next(&mut self) -> Result<Option<Conflict<'_, L::Entry>>, L::Error> {
         loop {
+            let Some(Shared { claims, .. }) = self.next_shared()? else {
+                return Ok(None);
+            };
+            let hides = claims
+                .iter()
+                .any(|claim| matches!(claim.standing, Standing::Hidden(_) | Standing::Cuts));
+            if hides {
+                return Ok(Some(Conflict {
+                    agreement: self.stack.agreement(&claims),
+                    path: &self.path,
+                    claims,
+                }));
+            }
+        }
+    }
+
+    /// The next path that more than one member has, whether something is hidden or not.
+    pub(crate) fn next_shared(&mut self) -> Result<Option<Shared<'_, L::Entry>>, L::Error> {
+        loop {
             if let Some(audit) = self.enter.take() {
                 self.descend(&audit)?;
             }
@@ -136,16 +161,10 @@ impl<L: Layer> Conflicts<'_, L> {
             );
             let claims = audit.claims.clone();
             self.enter = Some(audit);
-            let hides = claims
-                .iter()
-                .any(|claim| matches!(claim.standing, Standing::Hidden(_) | Standing::Cuts));
-            if hides {
-                return Ok(Some(Conflict {
-                    agreement: self.stack.agreement(&claims),
-                    path: &self.path,
-                    claims,
-                }));
-            }
+            return Ok(Some(Shared {
+                path: &self.path,
+                claims,
+            }));
         }
     }
 

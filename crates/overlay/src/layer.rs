@@ -1,6 +1,7 @@
 //! What the engine asks a layer.
 
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use crate::NamePath;
 
@@ -75,11 +76,16 @@ pub trait Layer {
     }
 }
 
-impl<L: Layer + ?Sized> Layer for &L {
-    type Entry = L::Entry;
-    type Error = L::Error;
+/// Whatever points to a layer (a reference, a box, an `Arc`) is one.
+impl<P> Layer for P
+where
+    P: Deref,
+    P::Target: Layer,
+{
+    type Entry = <P::Target as Layer>::Entry;
+    type Error = <P::Target as Layer>::Error;
     type Listing<'l>
-        = L::Listing<'l>
+        = <P::Target as Layer>::Listing<'l>
     where
         Self: 'l;
 

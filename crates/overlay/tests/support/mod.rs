@@ -2,8 +2,10 @@
 #![allow(dead_code, clippy::type_complexity, clippy::unwrap_used)]
 
 pub mod bytes;
+pub mod hive;
 pub mod model;
 pub mod naive;
+pub mod plain_keys;
 pub mod steps;
 pub mod tree;
 pub mod world;
