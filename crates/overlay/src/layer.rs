@@ -34,7 +34,8 @@ impl Kind {
 /// The engine asks about one name in one directory at a time, or for the listing of one directory. What the layer calls an
 /// entry is its own affair (an index, a record number, a reference); the engine keeps it and hands it back.
 ///
-/// A layer answers by the names' order of its stack ([`Names`](crate::Names)).
+/// A layer answers by the names' order of its stack ([`Names`](crate::Names)), and its directories form a tree: a reader of
+/// untrusted volumes makes sure that no directory lies in itself, or a walk would not end.
 pub trait Layer {
     /// The layer's own notion of an entry, cheap to clone.
     type Entry: Clone;

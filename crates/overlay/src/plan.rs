@@ -7,7 +7,7 @@
 //! building the new thing beside its place and renaming it there (on Linux with `RENAME_EXCHANGE` or `RENAME_WHITEOUT`
 //! where something takes the place of something else).
 //!
-//! Carrying a plan out twice up to any point and then to its end gives the same as carrying it out once.
+//! A plan is good for the state from which it was made; what was left unfinished by a crash is planned anew.
 
 mod complete;
 mod create;

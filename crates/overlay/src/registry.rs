@@ -4,7 +4,7 @@
 //! every value a [`ValueState`]; they are the states of the layered keys of Windows (regf 1.6), and [`KeyFold`] is the rule
 //! by which they make one key.
 //!
-//! Keys stand in a stack as directories do: [`Keys`] makes a hive a [`Layer`], in which `Merge` and `SupersedeLocal` keys
+//! Keys stand in a stack as directories do: [`Keys`] makes a hive a [`Layer`](crate::Layer), in which `Merge` and `SupersedeLocal` keys
 //! are directories, `SupersedeTree` keys opaque directories and tombstones whiteouts. So a `Stack<Keys<_>>` finds keys by
 //! [`resolve`](crate::Stack::resolve) and [`lookup`](crate::Stack::lookup), enumerates subkeys by
 //! [`list`](crate::Stack::list), and knows the same rules of policy. What keys have beyond that is here: values, the class,

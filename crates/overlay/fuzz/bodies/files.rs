@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use cv_overlay::plan::{Data, Replace};
-use cv_overlay::{Claim, Kind, NamePath, Plan, PlanError, Refusal, Resolved, Step};
+use cv_overlay::{Attachment, Claim, Kind, LayerId, NamePath, Plan, PlanError, Refusal, Resolved, Role, Stack, Step};
 use support::bytes::Choices;
 use support::model::{Fault, Plain, Shared, fold};
 use support::naive;
 use support::steps::carry_out;
-use support::tree::Node;
+use support::tree::{Node, Tree, names};
 use support::world::{World, path};
 
 type Outcome = Result<Plan, PlanError<std::convert::Infallible>>;
@@ -81,6 +81,26 @@ fn check_answers(world: &World, view: &mut Plain, choices: &mut Choices<'_>) {
         let shown = conflict.claims.iter().any(Claim::is_shown);
         assert_eq!(shown, view.get(conflict.path).is_ok(), "{}", conflict.path);
     }
+}
+
+/// Checks that the layers made into one show the same over the base.
+fn check_squash(world: &World) {
+    let is_layer = |tree: &&Rc<Tree>| tree.role == Role::Layer;
+    let layers = world.trees.iter().filter(is_layer).rev();
+    let members = layers.map(|tree| Attachment::new(LayerId(0), Role::Layer, &**tree));
+    let stack = Stack::new(names(), members.collect());
+    let one = Tree::new(Role::Layer);
+    let (mut squash, is_opaque) = stack.squash().unwrap();
+    assert!(!is_opaque);
+    while let Some(squashed) = squash.next().unwrap() {
+        let parent = one.find(&squashed.path.parent()).expect("directories come first");
+        let name = squashed.path.last().expect("not the root");
+        parent.put(Node::new(name, squashed.kind, Rc::clone(&squashed.entry.content)));
+    }
+    let base = world.trees.iter().filter(|tree| tree.role == Role::Base);
+    let over_base = |tree| naive::copied(std::iter::once(tree).chain(base.clone().map(|tree| &**tree)));
+    let together = world.trees.iter().filter(|tree| tree.role != Role::Writable);
+    assert_eq!(over_base(&one), naive::copied(together.map(|tree| &**tree)));
 }
 
 /// A write, planned and done to the model.
@@ -215,6 +235,7 @@ pub fn files(bytes: &[u8]) {
         assert_eq!(view, naive, "{:#?}", world.rules);
         if !world.has_rules {
             assert_eq!(view, naive::copied(world.trees.iter().map(|tree| &**tree)));
+            check_squash(&world);
         }
         check_answers(&world, &mut view, &mut choices);
         if choices.is_empty() {

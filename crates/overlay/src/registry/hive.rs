@@ -62,6 +62,15 @@ pub trait KeyLayer {
     fn same_value(&self, value: &Self::Value, other: &Self, other_value: &Self::Value) -> bool;
 }
 
+/// What a key of this state is as a directory.
+const fn directory_of(state: KeyState) -> Kind {
+    match state {
+        KeyState::Merge | KeyState::SupersedeLocal => Kind::Directory,
+        KeyState::SupersedeTree => Kind::OpaqueDirectory,
+        KeyState::Tombstone => Kind::Whiteout,
+    }
+}
+
 /// A hive as a member of a stack: its keys are directories.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys<H>(pub H);
@@ -87,11 +96,7 @@ impl<H: KeyLayer> Layer for Keys<H> {
     }
 
     fn kind(&self, entry: &Self::Entry) -> Kind {
-        match self.0.key_state(entry) {
-            KeyState::Merge | KeyState::SupersedeLocal => Kind::Directory,
-            KeyState::SupersedeTree => Kind::OpaqueDirectory,
-            KeyState::Tombstone => Kind::Whiteout,
-        }
+        directory_of(self.0.key_state(entry))
     }
 
     fn name<'l>(&'l self, entry: &'l Self::Entry) -> &'l [u16] {
@@ -159,5 +164,37 @@ where
 
     fn same_value(&self, value: &Self::Value, other: &Self, other_value: &Self::Value) -> bool {
         (**self).same_value(value, other, other_value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KeyFold;
+    use super::*;
+    use crate::standing::{Judge, Standing};
+
+    const STATES: [KeyState; 4] = [
+        KeyState::Merge,
+        KeyState::Tombstone,
+        KeyState::SupersedeLocal,
+        KeyState::SupersedeTree,
+    ];
+
+    #[test]
+    fn subkeys_merge_as_the_entries_of_directories_do() {
+        for number in 0..64 {
+            let mut fold = KeyFold::new();
+            let mut judge = Judge::new(0);
+            let mut shown = false;
+            for position in 0..3 {
+                let state = STATES[number >> (2 * position) & 3];
+                let standing = judge.take(position, directory_of(state));
+                let counts = state.is_present() && matches!(standing, Standing::Wins | Standing::Merges);
+                shown |= counts;
+                assert_eq!(fold.take(state).subkeys, counts);
+                assert_eq!(fold.is_closed(), judge.is_closed());
+            }
+            assert_eq!(fold.exists(), shown);
+        }
     }
 }

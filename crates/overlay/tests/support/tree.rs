@@ -18,6 +18,8 @@ pub struct Node {
     /// For directories, what stands for attributes, times and security.
     pub content: Rc<Content>,
     pub children: RefCell<Vec<Rc<Node>>>,
+    /// The content when the entry was made.
+    hash: [u8; 4],
 }
 
 impl Node {
@@ -25,6 +27,7 @@ impl Node {
         Rc::new(Self {
             name: name.to_vec(),
             kind: Cell::new(kind),
+            hash: content.0.get().to_le_bytes(),
             content,
             children: RefCell::default(),
         })
@@ -64,6 +67,7 @@ impl Node {
             kind: self.kind.clone(),
             content: Rc::clone(&self.content),
             children: self.children.clone(),
+            hash: self.hash,
         })
     }
 }
@@ -117,6 +121,11 @@ impl Layer for Tree {
 
     fn name<'l>(&'l self, entry: &'l Rc<Node>) -> &'l [u16] {
         &entry.name
+    }
+
+    fn content<'l>(&'l self, entry: &'l Rc<Node>) -> Option<&'l [u8]> {
+        // The content of 0 is one that the layer does not know.
+        (entry.hash != [0; 4]).then_some(&entry.hash)
     }
 
     fn other_links(&self, entry: &Rc<Node>) -> Result<Vec<NamePath>, Infallible> {
