@@ -3,6 +3,7 @@
 //! * [`Key`], [`Value`]: registry data in memory, what every form here is read into and written from.
 //! * [`Hive`]: a hive read where it stands; [`write_to_vec`], [`write::Plan`]: a tree written as a hive.
 //! * [`check`]: what is wrong with a hive, and its repair.
+//! * [`recover()`]: what transaction logs hold and the hive does not.
 //! * [`text`]: `.reg` files and Wine's registry files.
 //! * [`Visitor`]: is told what a tree or a hive holds, key by key.
 //! * [`merge()`]: one tree laid over another.
@@ -20,6 +21,7 @@ mod merge;
 mod name;
 mod path;
 pub mod read;
+pub mod recover;
 pub mod structure;
 pub mod text;
 mod tree;
@@ -31,6 +33,7 @@ pub use merge::{Deletions, merge};
 pub use name::Name;
 pub use path::{KeyPath, PathError};
 pub use read::{Hive, KeyRef, NameRef, OpenError, ValueRef};
+pub use recover::{RecoverError, Recovered, recover};
 pub use text::{TextError, reg, wine};
 pub use tree::{Key, KeyFlags, MAX_DEPTH, Value, ValueType};
 pub use visit::{AnyName, Next, VisitedKey, VisitedValue, Visitor};

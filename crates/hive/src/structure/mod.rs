@@ -12,6 +12,7 @@
 //! | [`subkeys_list`] | index leaf (`li`), fast leaf (`lf`), hash leaf (`lh`), index root (`ri`), the name hash |
 //! | [`key_value`], [`big_data`] | key value (`vk`), big data (`db`) |
 //! | [`key_security`], [`security_descriptor`] | key security (`sk`) and what it holds |
+//! | [`transaction_log`], [`marvin32`] | transaction logs, old and new, and the hash of their entries |
 
 pub mod base_block;
 pub mod big_data;
@@ -20,8 +21,10 @@ pub mod hive_bin;
 pub mod key_node;
 pub mod key_security;
 pub mod key_value;
+pub mod marvin32;
 pub mod security_descriptor;
 pub mod subkeys_list;
+pub mod transaction_log;
 
 pub use base_block::{BASE_BLOCK_SIZE, BaseBlock};
 pub use big_data::BigData;
@@ -31,6 +34,7 @@ pub use key_node::{KeyNode, KeyNodeFlags};
 pub use key_security::KeySecurity;
 pub use key_value::{KeyValue, KeyValueFlags};
 pub use subkeys_list::{LeafKind, ListHeader};
+pub use transaction_log::{DirtyPageReference, LogEntry};
 
 use binrw::meta::{ReadEndian, WriteEndian};
 use binrw::{BinRead, BinWrite};
@@ -121,5 +125,7 @@ mod tests {
         is_as_long_as_it_says::<KeySecurity>();
         is_as_long_as_it_says::<BigData>();
         is_as_long_as_it_says::<ListHeader>();
+        is_as_long_as_it_says::<LogEntry>();
+        is_as_long_as_it_says::<DirtyPageReference>();
     }
 }
