@@ -4,6 +4,7 @@
 //! * [`Hive`]: a hive read where it stands; [`write_to_vec`], [`write::Plan`]: a tree written as a hive.
 //! * [`check`]: what is wrong with a hive, and its repair.
 //! * [`recover()`]: what transaction logs hold and the hive does not.
+//! * [`edit`]: edits of a hive in place.
 //! * [`text`]: `.reg` files and Wine's registry files.
 //! * [`Visitor`]: is told what a tree or a hive holds, key by key.
 //! * [`merge()`]: one tree laid over another.
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod check;
+pub mod edit;
 mod merge;
 mod name;
 mod path;

@@ -29,7 +29,7 @@ fn written(tree: &Key, version: Version) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn trees_come_back(tree in trees::tree(false)) {

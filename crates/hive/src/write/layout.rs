@@ -4,6 +4,7 @@
 //! same cells in the same order. What a cell refers to is either before it, or has its place from the first run.
 
 use super::error::WriteError;
+use super::form::{name_form, put_name, put_units};
 use super::options::Version;
 use super::place::Places;
 use super::plan::{Plan, PlannedKey};
@@ -58,29 +59,6 @@ pub(super) fn lay_out(plan: &mut Plan<'_>, sink: &mut impl Sink) -> Result<(), W
 
 fn subkeys_of(planned: &PlannedKey<'_>) -> Range<u32> {
     planned.first_subkey..planned.first_subkey + planned.key.subkeys.len() as u32
-}
-
-/// Bytes of a name, and whether each is a unit.
-fn name_form(units: &[u16]) -> (usize, bool) {
-    let is_compressed = units.iter().all(|unit| *unit < 256);
-    (if is_compressed { units.len() } else { 2 * units.len() }, is_compressed)
-}
-
-/// Puts a name in the form it has.
-fn put_name(units: &[u16], is_compressed: bool, bytes: &mut [u8]) {
-    if is_compressed {
-        for (byte, unit) in bytes.iter_mut().zip(units) {
-            *byte = *unit as u8;
-        }
-    } else {
-        put_units(units, bytes);
-    }
-}
-
-fn put_units(units: &[u16], bytes: &mut [u8]) {
-    for (pair, unit) in bytes.chunks_exact_mut(2).zip(units) {
-        pair.copy_from_slice(&unit.to_le_bytes());
-    }
 }
 
 fn put_offsets(offsets: &[u32], bytes: &mut [u8]) {

@@ -6,6 +6,7 @@
 
 mod emit;
 mod error;
+pub(crate) mod form;
 mod layout;
 mod options;
 mod place;

@@ -2,6 +2,7 @@
 
 use super::emit::Output;
 use super::error::WriteError;
+use super::form::{MAX_CLASS, MAX_DATA_IN_ONE_CELL};
 use super::layout::{self, Measure};
 use super::options::{Version, WriteOptions};
 use super::place::Places;
@@ -13,11 +14,6 @@ use cv_winname::UpcaseTable;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
-
-/// Bytes of the largest data in a hive of version 1.3, which has one cell of at most 1 MiB for it.
-const MAX_DATA_IN_ONE_CELL: usize = (1 << 20) - 4;
-/// Units of the longest class name: its length in bytes has 16 bits.
-const MAX_CLASS: usize = 0x7FFF;
 
 /// A key and the places of what belongs to it.
 #[derive(Debug)]
