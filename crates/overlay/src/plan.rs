@@ -1,9 +1,9 @@
 //! What a write means: the steps that bring it about in the member that takes the writes.
 //!
-//! A plan is made from what the stack shows and changes nothing; the caller carries the steps out in their order. At every
-//! point between two steps the view shows, at each path, what was there before the write or what is there after it, and
-//! only the last step that touches a path changes what it shows; the steps before it prepare. So a caller whose steps are
-//! each atomic (after a crash a step has happened or it has not) needs no journal. A step is carried out atomically by
+//! A plan is made from what the stack shows and changes nothing; the caller carries the steps out in their order. Up to
+//! the last step the view stays as it was, and with the last step it is as it should be (a copy-up with
+//! [`Data::Truncated`] shows the empty file at once, and its other hard links follow one by one). So a caller whose steps
+//! are each atomic (after a crash a step has happened or it has not) needs no journal. A step is carried out atomically by
 //! building the new thing beside its place and renaming it there (on Linux with `RENAME_EXCHANGE` or `RENAME_WHITEOUT`
 //! where something takes the place of something else).
 //!

@@ -15,4 +15,24 @@ proptest! {
     fn views_and_writes_are_those_of_the_model(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         body::registry(&bytes);
     }
+
+    #[test]
+    fn changed_seeds_are_as_the_model_too(
+        seed in prop::sample::select(body::support::seeds::seeds("registry")),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let mut bytes = seed;
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        body::registry(&bytes);
+    }
+}
+
+#[test]
+fn seeds_are_as_the_model() {
+    for seed in body::support::seeds::seeds("registry") {
+        body::registry(&seed);
+    }
 }

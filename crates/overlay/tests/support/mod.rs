@@ -6,6 +6,7 @@ pub mod hive;
 pub mod model;
 pub mod naive;
 pub mod plain_keys;
+pub mod seeds;
 pub mod steps;
 pub mod tree;
 pub mod world;
