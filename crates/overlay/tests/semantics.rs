@@ -256,6 +256,30 @@ fn removing_and_making_again_hides_what_was_there() {
 }
 
 #[test]
+fn no_whiteout_is_left_where_nothing_shines_through() {
+    let stack = World::new(&["f=1"])
+        .with(Role::Layer, &["f!"])
+        .with(Role::Writable, &["f=2", "own=3"])
+        .stack();
+    for name in ["f", "own"] {
+        let path = NamePath::from(name);
+        let remove = Step::Remove {
+            path: path.clone(),
+            kind: Kind::File,
+        };
+        assert_eq!(steps(stack.plan_remove_file(&path)), [remove]);
+        let to = NamePath::from("to");
+        let rename = Step::Rename {
+            from: path.clone(),
+            to: to.clone(),
+            leave_whiteout: false,
+            over: None,
+        };
+        assert_eq!(steps(stack.plan_rename(&path, &to, Replace::Never)), [rename]);
+    }
+}
+
+#[test]
 fn a_merged_directory_is_completed_before_it_moves() {
     let stack = World::new(&["d/f=1"]).with(Role::Writable, &["d/g=2"]).stack();
     let (d, e) = (NamePath::from("d"), NamePath::from("e"));
