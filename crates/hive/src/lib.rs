@@ -5,9 +5,11 @@
 //! * [`check`]: what is wrong with a hive, and its repair.
 //! * [`recover()`]: what transaction logs hold and the hive does not.
 //! * [`edit`]: edits of a hive in place.
+//! * [`file`]: registry data in files of the host, whatever its form.
 //! * [`text`]: `.reg` files and Wine's registry files.
 //! * [`Visitor`]: is told what a tree or a hive holds, key by key.
-//! * [`merge()`]: one tree laid over another.
+//! * [`merge()`]: one tree laid over another; [`resolve`]: a stack of delta hives made one tree.
+//! * [`diff`]: what differs between two trees.
 //!
 //! ```
 //! use cv_hive::{Key, Value, ValueType};
@@ -18,7 +20,10 @@
 //! ```
 
 pub mod check;
+mod data;
+pub mod diff;
 pub mod edit;
+pub mod file;
 mod merge;
 mod name;
 mod path;
@@ -31,7 +36,8 @@ mod visit;
 pub mod write;
 
 pub use cv_overlay::registry::{KeyState, ValueState};
-pub use merge::{Deletions, merge};
+pub use data::{Data, DataError, UnknownType};
+pub use merge::{Deletions, merge, resolve};
 pub use name::Name;
 pub use path::{KeyPath, PathError};
 pub use read::{Hive, KeyRef, NameRef, OpenError, ValueRef};

@@ -55,6 +55,15 @@ pub fn merge(key: &mut Key, delta: Key, deletions: Deletions) {
     merge_subkeys(&mut key.subkeys, delta.subkeys, deletions);
 }
 
+/// A stack of hives made one tree: `base`, and over it the deltas, the lowest first. Nothing of the deltas' states is left.
+pub fn resolve(base: Key, deltas: impl IntoIterator<Item = Key>) -> Key {
+    let mut tree = base;
+    for delta in deltas {
+        merge(&mut tree, delta, Deletions::Remove);
+    }
+    tree
+}
+
 fn merge_values(values: &mut Vec<Value>, delta: Vec<Value>, deletions: Deletions) {
     if delta.is_empty() {
         return;

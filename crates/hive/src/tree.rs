@@ -161,6 +161,22 @@ impl Key {
         })
     }
 
+    /// As [`descendant`](Self::descendant), to be changed.
+    pub fn descendant_mut(&mut self, names: &[Name]) -> Option<&mut Self> {
+        names.iter().try_fold(self, |key, name| {
+            let position = key.position(name.units()).ok()?;
+            key.subkeys.get_mut(position)
+        })
+    }
+
+    /// As [`descendant`](Self::descendant), taken out of the tree.
+    pub fn into_descendant(self, names: &[Name]) -> Option<Self> {
+        names.iter().try_fold(self, |mut key, name| {
+            let position = key.position(name.units()).ok()?;
+            Some(key.subkeys.swap_remove(position))
+        })
+    }
+
     /// The subkey of this name, added where there is none.
     pub fn subkey_or_insert(&mut self, name: impl Into<Name>) -> &mut Self {
         let name = name.into();
