@@ -4,6 +4,7 @@ mod image;
 mod interrupt;
 mod print;
 mod progress;
+mod reg;
 mod size;
 mod volume;
 
@@ -27,6 +28,8 @@ enum Command {
     /// Work on disk images by themselves: VHD, VHDX, VMDK and raw
     #[command(subcommand)]
     Image(image::Command),
+    /// Work on registries: hives, .reg files and Wine's registry files
+    Reg(Box<reg::Arguments>),
     /// List what a directory of an NTFS volume holds
     Ls(volume::ls::Arguments),
     /// Draw the tree of directories and files of an NTFS volume
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     interrupt::listen();
     let result = match &arguments.command {
         Command::Image(command) => command.run(),
+        Command::Reg(arguments) => arguments.run(),
         Command::Ls(arguments) => arguments.run(),
         Command::Tree(arguments) => arguments.run(),
         Command::Cat(arguments) => arguments.run(),
