@@ -23,10 +23,14 @@
 //! # Ok::<(), layerfmt::ManifestError>(())
 //! ```
 
+pub mod applications;
+mod bytes;
 pub mod content;
 mod digest;
 pub mod index;
 pub mod manifest;
+pub mod pe;
+pub mod shell_link;
 
 pub use content::Content;
 pub use digest::Sha256Sum;

@@ -1,5 +1,6 @@
 //! What was found in a layer: programs, and how Windows is told of them.
 
+use super::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -165,10 +166,32 @@ record! {
 }
 
 record! {
+    /// A program, an `.exe` file, and what its version resource says.
+    Program {
+        /// Its path, as on drive C:.
+        path: String,
+        /// `ProductName`.
+        name: String,
+        /// `FileDescription`.
+        description: String,
+        /// `CompanyName`.
+        company: String,
+        /// `FileVersion`.
+        version: String,
+        /// `ProductVersion`.
+        product_version: String,
+        /// The processor it is for.
+        architecture: Architecture,
+    }
+}
+
+record! {
     /// What was found in a layer.
     Applications {
         /// Installed applications.
         installed: Vec<Application>,
+        /// Programs.
+        programs: Vec<Program>,
         /// Shortcuts.
         shortcuts: Vec<Shortcut>,
         /// Services and drivers.

@@ -8,10 +8,10 @@ mod policy;
 mod provenance;
 
 pub use applications::{
-    Application, Applications, ComClass, EnvironmentVariable, FileType, Font, RunEntry, ScheduledTask, Service,
-    Shortcut,
+    Application, Applications, ComClass, EnvironmentVariable, FileType, Font, Program, RunEntry, ScheduledTask,
+    Service, Shortcut,
 };
-pub use policy::{FileAction, FileRule, Policy, RegistryAction, RegistryRule};
+pub use policy::{EnvironmentAddition, FileAction, FileRule, Policy, RegistryAction, RegistryRule};
 pub use provenance::{Dropped, Provenance, Readiness};
 
 use crate::Sha256Sum;

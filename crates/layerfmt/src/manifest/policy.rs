@@ -55,6 +55,26 @@ pub struct RegistryRule {
     pub other: Map<String, Json>,
 }
 
+/// What a layer adds to an environment variable that is a list joined by semicolons, as `Path` is. As a value of a hive it
+/// would take the place of what all others add.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentAddition {
+    /// The variable's name.
+    pub name: String,
+    /// What comes before the rest, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepend: Vec<String>,
+    /// What comes behind the rest, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub append: Vec<String>,
+    /// Whether it is the user's variable, not the machine's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_per_user: bool,
+    /// Members unknown here.
+    #[serde(flatten)]
+    pub other: Map<String, Json>,
+}
+
 /// How a layer behaves when it is attached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,6 +85,9 @@ pub struct Policy {
     /// Rules for registry keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub registry: Vec<RegistryRule>,
+    /// What it adds to environment variables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<EnvironmentAddition>,
     /// Members unknown here.
     #[serde(flatten)]
     pub other: Map<String, Json>,
