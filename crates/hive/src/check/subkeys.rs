@@ -2,6 +2,7 @@
 
 use super::tree::Check;
 use crate::read::KeyRef;
+use crate::read::name::shown;
 use crate::read::subkeys::{Leaf, List, leaf_at, list_at};
 use crate::structure::{KeyNode, LeafKind, ListHeader, NO_CELL, Structure, u32_at};
 use cv_disk::Severity;
@@ -105,10 +106,11 @@ impl<'a> Listed<'a> {
         if let Some(last) = self.last.replace(*subkey)
             && !last.name().compare_to(name).is_lt()
         {
-            let expected = format!("a name behind `{}`", last.name());
+            let expected = format!("a name behind `{}`", shown(last.name()));
             check.add(
                 Severity::Error,
-                self.key.damage("order of subkeys", 28, expected, format!("`{name}`")),
+                self.key
+                    .damage("order of subkeys", 28, expected, format!("`{}`", shown(name))),
             );
         }
         let expected = kind.tag(name.units());
@@ -118,7 +120,7 @@ impl<'a> Listed<'a> {
             LeafKind::Hash | LeafKind::Index => tag == expected,
         };
         if !fits {
-            let what = format!("hint or hash of subkey `{name}`");
+            let what = format!("hint or hash of subkey `{}`", shown(name));
             let damage = self
                 .key
                 .damage(&what, 28, format!("{expected:#010x}"), format!("{tag:#010x}"));

@@ -4,6 +4,7 @@ use super::bins::CellMap;
 use super::findings::Findings;
 use super::security::Securities;
 use super::{key, subkeys, values};
+use crate::read::name::shown;
 use crate::read::{Hive, KeyRef, NameRef};
 use crate::structure::{KeyNode, Structure};
 use crate::tree::MAX_DEPTH;
@@ -23,7 +24,7 @@ impl Check<'_, '_> {
     /// Adds what is wrong with the key that is looked at, or with something of it.
     #[cold]
     pub fn add(&mut self, severity: Severity, damage: Damage) {
-        let names: Vec<String> = self.path.iter().skip(1).map(ToString::to_string).collect();
+        let names: Vec<String> = self.path.iter().skip(1).map(shown).collect();
         let structure = format!("key `\\{}`: {}", names.join("\\"), damage.structure);
         self.findings.add(severity, Damage { structure, ..damage });
     }

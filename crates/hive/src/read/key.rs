@@ -1,6 +1,6 @@
 //! A key of a hive.
 
-use super::name::NameRef;
+use super::name::{NameRef, shown};
 use super::subkeys::{self, Subkeys};
 use super::value::ValueRef;
 use crate::Name;
@@ -182,7 +182,7 @@ impl<'a> KeyRef<'a> {
     /// Damage of the field that is `at` bytes into the key node.
     #[cold]
     pub(crate) fn damage(&self, field: &str, at: u64, expected: impl Into<String>, found: impl Display) -> Damage {
-        let structure = format!("cell {:#x}: key node `{}`, {field}", self.offset, self.name);
+        let structure = format!("cell {:#x}: key node `{}`, {field}", self.offset, shown(self.name));
         Damage::new(structure, in_file(self.offset) + 4 + at, expected, found.to_string())
     }
 }

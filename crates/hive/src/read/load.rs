@@ -2,6 +2,7 @@
 
 use super::hive::Hive;
 use super::key::{KeyRef, security_at};
+use super::name::shown;
 use super::value::ValueRef;
 use crate::structure::{Cells, KeyNode, KeyValue, NO_CELL, Structure, in_file};
 use crate::tree::{Key, KeyFlags, Value};
@@ -81,8 +82,8 @@ fn settle(key: &mut Key, report: &mut dyn FnMut(Damage)) {
     key.subkeys.dedup_by(|later, earlier| {
         let is_same = compare(later, earlier).is_eq();
         if is_same {
-            let structure = format!("subkeys of `{parent}`");
-            let found = format!("`{}` twice", later.name);
+            let structure = format!("subkeys of `{}`", shown(parent));
+            let found = format!("`{}` twice", shown(&later.name));
             report(Damage::new(structure, 0, "each name once", found));
         }
         is_same
@@ -212,7 +213,7 @@ impl Loader<'_, '_> {
         values.retain(|value| {
             let is_new = names.insert(table.fold(value.name.units()));
             if !is_new {
-                let found = format!("`{}` twice", value.name);
+                let found = format!("`{}` twice", shown(&value.name));
                 (self.report)(key.damage("values", 40, "each name once", found));
             }
             is_new

@@ -7,7 +7,7 @@
 mod hive;
 pub(crate) mod key;
 mod load;
-mod name;
+pub(crate) mod name;
 pub(crate) mod subkeys;
 mod value;
 mod walk;

@@ -79,6 +79,11 @@ impl<'a> NameRef<'a> {
     }
 }
 
+/// A name in a message: without the control characters that would break its line.
+pub(crate) fn shown(name: impl fmt::Display) -> String {
+    name.to_string().replace(char::is_control, "\u{FFFD}")
+}
+
 fn compare(left: impl Iterator<Item = u16>, right: impl Iterator<Item = u16>) -> Ordering {
     let table = UpcaseTable::windows();
     left.map(|unit| table.upcase(unit))

@@ -1,6 +1,6 @@
 //! A value of a key.
 
-use super::name::NameRef;
+use super::name::{NameRef, shown};
 use crate::structure::{BigData, Cells, KeyValue, KeyValueFlags, Structure, in_file, u32_at};
 use crate::tree::ValueType;
 use cv_disk::Damage;
@@ -161,7 +161,7 @@ impl<'a> ValueRef<'a> {
     /// Damage of the field that is `at` bytes into the record.
     #[cold]
     pub(crate) fn damage(&self, field: &str, at: u64, expected: impl Into<String>, found: impl Display) -> Damage {
-        let structure = format!("cell {:#x}: key value `{}`, {field}", self.offset, self.name);
+        let structure = format!("cell {:#x}: key value `{}`, {field}", self.offset, shown(self.name));
         Damage::new(structure, in_file(self.offset) + 4 + at, expected, found.to_string())
     }
 }
