@@ -319,7 +319,7 @@ fn damage_of_values_is_named() {
             "data of a value) at 0x1020: expected one owner",
         ),
         (&record("cell", |record| put(record, 8, 0x28)), "expected a cell in use"),
-        (&record("empty", |record| put(record, 8, 0)), "warning: key `\\Key`: "),
+        (&record("empty", |record| put(record, 4, 0)), "warning: key `\\Key`: "),
         (&record("cell", |record| record[0] = 0), "key value, signature"),
         (&record("cell", |record| record[3] = 9), "key value, name length"),
         (

@@ -152,8 +152,11 @@ fn check_big_data<'a>(check: &mut Check<'a, '_>, value: &ValueRef<'a>, cell: &'a
     };
     for (offset, segment) in segments {
         let claimed = check.cells.claim(offset, BigData::NAME);
-        if check.take(claimed).is_some() {
-            check.take(segment);
+        let Some(cell) = check.take(claimed) else { continue };
+        if check.take(segment).is_some() && cell.len() < BigData::SEGMENT_CELL {
+            let expected = format!("room for {} bytes in each segment", BigData::SEGMENT_CELL);
+            let damage = value.damage("big data", 8, expected, format!("{} in cell {offset:#x}", cell.len()));
+            check.add(Severity::Warning, damage);
         }
     }
 }

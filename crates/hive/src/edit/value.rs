@@ -7,7 +7,7 @@ use crate::read::ValueRef;
 use crate::structure::key_value::KeyValueFlags;
 use crate::structure::{BigData, KeyValue, NO_CELL, Structure, u32_at};
 use crate::tree::Value;
-use crate::write::form::{MAX_DATA_IN_ONE_CELL, name_bytes};
+use crate::write::form::{MAX_DATA_IN_ONE_CELL, data_size, inline_data, name_bytes};
 use cv_overlay::registry::ValueState;
 
 impl Editor {
@@ -20,9 +20,9 @@ impl Editor {
         let found = self.key_at(key)?.value(value.name.clone())?;
         let old = found.map(|found| self.data_cells(&found)).transpose()?;
         let found = found.map(|found| (found.offset(), *found.record()));
-        let (data_size, data_offset) = self.put_data(&value.data)?;
-        let flags = |record: &mut KeyValue| {
-            record.data_size = data_size;
+        let data_offset = self.put_data(value)?;
+        let set = |record: &mut KeyValue| {
+            record.data_size = data_size(value);
             record.data_offset = data_offset;
             record.data_type = value.value_type.0;
             record
@@ -30,11 +30,11 @@ impl Editor {
                 .set(KeyValueFlags::TOMBSTONE, value.state == ValueState::Tombstone);
         };
         if let Some((offset, mut record)) = found {
-            flags(&mut record);
+            set(&mut record);
             self.store.put(offset, 0, &record.to_bytes());
             self.store.free_all(old.unwrap_or_default());
         } else {
-            self.add_value(key, &value.name, flags)?;
+            self.add_value(key, &value.name, set)?;
         }
         let (name, data) = (2 * value.name.units().len() as u32, value.data.len() as u32);
         self.touch(key, |node| {
@@ -159,30 +159,27 @@ impl Editor {
         })
     }
 
-    /// Puts data into cells; gives what the record says of it.
-    fn put_data(&mut self, data: &[u8]) -> Result<(u32, u32), EditError> {
-        let size = data.len() as u32;
-        match data.len() {
-            0 => Ok((0, NO_CELL)),
-            1..=KeyValue::MAX_INLINE => {
-                let mut inline = [0; KeyValue::MAX_INLINE];
-                inline[..data.len()].copy_from_slice(data);
-                Ok((size | KeyValue::INLINE, u32::from_le_bytes(inline)))
-            }
-            length if length > BigData::SEGMENT && self.has_big_data() => {
-                let mut segments = Vec::new();
-                for segment in data.chunks(BigData::SEGMENT) {
-                    segments.push(self.store.allocate_with(segment)?);
-                }
-                let record = BigData {
-                    signature: BigData::SIGNATURE,
-                    number_of_segments: segments.len() as u16,
-                    segments_list_offset: self.store.allocate_with(&list_bytes(&segments))?,
-                };
-                Ok((size, self.store.allocate_with(&record.to_bytes())?))
-            }
-            _ => Ok((size, self.store.allocate_with(data)?)),
+    /// Puts data into cells; gives what the record says of its place.
+    fn put_data(&mut self, value: &Value) -> Result<u32, EditError> {
+        if let Some(offset) = inline_data(value) {
+            return Ok(offset);
         }
+        let data = &*value.data;
+        if data.len() <= BigData::SEGMENT || !self.has_big_data() {
+            return self.store.allocate_with(data);
+        }
+        let mut segments = Vec::new();
+        for segment in data.chunks(BigData::SEGMENT) {
+            let cell = self.store.allocate(BigData::SEGMENT_CELL)?;
+            self.store.put(cell, 0, segment);
+            segments.push(cell);
+        }
+        let record = BigData {
+            signature: BigData::SIGNATURE,
+            number_of_segments: segments.len() as u16,
+            segments_list_offset: self.store.allocate_with(&list_bytes(&segments))?,
+        };
+        self.store.allocate_with(&record.to_bytes())
     }
 
     /// The cells that hold the data of a value.

@@ -23,6 +23,9 @@ impl BigData {
     pub const SIGNATURE: [u8; 2] = *b"db";
     /// Bytes of each segment but the last.
     pub const SEGMENT: usize = 16344;
+    /// Bytes that the cell of every segment has room for, the last one's too: Windows takes it for granted when data grows,
+    /// and hivex takes 4 bytes less of a cell than it has.
+    pub const SEGMENT_CELL: usize = Self::SEGMENT + 4;
     /// The first minor version that has big data.
     pub const SINCE_MINOR_VERSION: u32 = 4;
     /// Bytes of the longest data.

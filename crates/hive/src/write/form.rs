@@ -1,5 +1,9 @@
 //! The form of names, and limits of sizes, in the writer and the editor.
 
+use crate::structure::{KeyValue, NO_CELL};
+use crate::tree::Value;
+use cv_overlay::registry::ValueState;
+
 /// Bytes of the largest data in a hive that has no big data: one cell of at most 1 MiB.
 pub(crate) const MAX_DATA_IN_ONE_CELL: usize = (1 << 20) - 4;
 /// Units of the longest class name: its length in bytes has 16 bits.
@@ -35,4 +39,24 @@ pub(crate) fn name_bytes(units: &[u16]) -> (Vec<u8>, bool) {
     let mut bytes = vec![0; length];
     put_name(units, is_compressed, &mut bytes);
     (bytes, is_compressed)
+}
+
+/// What stands in place of the data's offset where no cell holds it: the data itself, or none of what deletes a value.
+pub(crate) fn inline_data(value: &Value) -> Option<u32> {
+    if value.data.is_empty() && value.state == ValueState::Tombstone {
+        return Some(NO_CELL);
+    }
+    let mut inline = [0; KeyValue::MAX_INLINE];
+    inline.get_mut(..value.data.len())?.copy_from_slice(&value.data);
+    Some(u32::from_le_bytes(inline))
+}
+
+/// What the record says of the data's size.
+pub(crate) fn data_size(value: &Value) -> u32 {
+    let size = value.data.len() as u32;
+    match inline_data(value) {
+        Some(NO_CELL) if size == 0 => 0,
+        Some(_) => size | KeyValue::INLINE,
+        None => size,
+    }
 }

@@ -4,7 +4,7 @@
 //! same cells in the same order. What a cell refers to is either before it, or has its place from the first run.
 
 use super::error::WriteError;
-use super::form::{name_form, put_name, put_units};
+use super::form::{data_size, inline_data, name_form, put_name, put_units};
 use super::options::Version;
 use super::place::Places;
 use super::plan::{Plan, PlannedKey};
@@ -151,7 +151,7 @@ fn values(key: &Key, version: Version, offsets: &mut Vec<u32>, sink: &mut impl S
     }
     offsets.clear();
     for value in &key.values {
-        let data = data(&value.data, version, sink)?;
+        let data = data(value, version, sink)?;
         offsets.push(self::value(value, data, sink)?);
     }
     sink.cell(4 * offsets.len(), |bytes| put_offsets(offsets, bytes))
@@ -164,12 +164,10 @@ fn value(value: &Value, data_offset: u32, sink: &mut impl Sink) -> Result<u32, W
         let mut flags = KeyValueFlags::empty();
         flags.set(KeyValueFlags::COMP_NAME, is_compressed);
         flags.set(KeyValueFlags::TOMBSTONE, value.state == ValueState::Tombstone);
-        let size = value.data.len() as u32;
-        let is_inline = matches!(value.data.len(), 1..=KeyValue::MAX_INLINE);
         KeyValue {
             signature: KeyValue::SIGNATURE,
             name_length: length as u16,
-            data_size: if is_inline { size | KeyValue::INLINE } else { size },
+            data_size: data_size(value),
             data_offset,
             data_type: value.value_type.0,
             flags,
@@ -181,23 +179,24 @@ fn value(value: &Value, data_offset: u32, sink: &mut impl Sink) -> Result<u32, W
 }
 
 /// The cells of data; what stands in the value's record as its place.
-fn data(data: &[u8], version: Version, sink: &mut impl Sink) -> Result<u32, WriteError> {
-    match data.len() {
-        0 => Ok(NO_CELL),
-        1..=KeyValue::MAX_INLINE => {
-            let mut inline = [0; KeyValue::MAX_INLINE];
-            inline[..data.len()].copy_from_slice(data);
-            Ok(u32::from_le_bytes(inline))
-        }
-        length if length > BigData::SEGMENT && version.minor() >= BigData::SINCE_MINOR_VERSION => big_data(data, sink),
-        length => sink.cell(length, |bytes| bytes.copy_from_slice(data)),
+fn data(value: &Value, version: Version, sink: &mut impl Sink) -> Result<u32, WriteError> {
+    let data = &*value.data;
+    if let Some(offset) = inline_data(value) {
+        return Ok(offset);
+    }
+    if data.len() > BigData::SEGMENT && version.minor() >= BigData::SINCE_MINOR_VERSION {
+        big_data(data, sink)
+    } else {
+        sink.cell(data.len(), |bytes| bytes.copy_from_slice(data))
     }
 }
 
 fn big_data(data: &[u8], sink: &mut impl Sink) -> Result<u32, WriteError> {
     let mut segments = Vec::with_capacity(data.len().div_ceil(BigData::SEGMENT));
     for segment in data.chunks(BigData::SEGMENT) {
-        segments.push(sink.cell(segment.len(), |bytes| bytes.copy_from_slice(segment))?);
+        segments.push(sink.cell(BigData::SEGMENT_CELL, |bytes| {
+            bytes[..segment.len()].copy_from_slice(segment)
+        })?);
     }
     let list = sink.cell(4 * segments.len(), |bytes| put_offsets(&segments, bytes))?;
     sink.cell(BigData::SIZE, |bytes| {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod hivexml;
 pub mod trees;
 
 use std::path::{Path, PathBuf};
