@@ -195,7 +195,7 @@ fn big_data(data: &[u8], sink: &mut impl Sink) -> Result<u32, WriteError> {
     let mut segments = Vec::with_capacity(data.len().div_ceil(BigData::SEGMENT));
     for segment in data.chunks(BigData::SEGMENT) {
         segments.push(sink.cell(BigData::SEGMENT_CELL, |bytes| {
-            bytes[..segment.len()].copy_from_slice(segment)
+            bytes[..segment.len()].copy_from_slice(segment);
         })?);
     }
     let list = sink.cell(4 * segments.len(), |bytes| put_offsets(&segments, bytes))?;
