@@ -3,7 +3,7 @@
 
 mod support;
 
-use cv_hive::{Hive, Key, KeyState, ValueState};
+use cv_hive::{Hive, Key, KeyState, OpenError, ValueState};
 
 /// Name, minor version, keys, values; the last two as an independent walk counted them.
 const COUNTS: [(&str, u32, usize, usize); 19] = [
@@ -176,4 +176,23 @@ fn equal_security_descriptors_are_shared() {
         pending.extend(&key.subkeys);
     }
     assert_eq!(pointers.len(), contents.len());
+}
+
+#[test]
+fn hives_are_read_from_disks_within_a_bound() {
+    use cv_disk::MemoryDisk;
+    use cv_hive::read::{MAX_HIVE_SIZE, read_to_memory};
+    let Some(bytes) = support::corpus("SYSTEM") else { return };
+    let disk = MemoryDisk::from(&bytes[..]);
+    assert!(read_to_memory(&disk, MAX_HIVE_SIZE).unwrap() == bytes);
+    assert!(matches!(
+        read_to_memory(&disk, 1 << 20),
+        Err(OpenError::TooLarge { limit: 0x10_0000, .. })
+    ));
+    let zeros = MemoryDisk::new(1 << 40);
+    assert!(matches!(
+        read_to_memory(&zeros, MAX_HIVE_SIZE),
+        Err(OpenError::NotAHive(_))
+    ));
+    assert!(read_to_memory(&MemoryDisk::new(0), MAX_HIVE_SIZE).unwrap().is_empty());
 }
