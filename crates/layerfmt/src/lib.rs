@@ -5,7 +5,7 @@
 //! ```text
 //! \layer.json   the manifest: what the layer is, and the SHA-256 of the index and of every hive ([`Manifest`])
 //! \layer.idx    the index: every entry of the file tree, and the SHA-256 of every stream ([`Index`])
-//! \layer.sig    a detached signature of the manifest
+//! \layer.sig    a detached signature of the manifest ([`sign`])
 //! \Files        the file tree, laid out as on drive C:
 //! \Hives        delta hives, one for each root of the registry
 //! \Scripts      what runs when the layer is attached and detached
@@ -31,6 +31,7 @@ pub mod index;
 pub mod manifest;
 pub mod pe;
 pub mod shell_link;
+pub mod sign;
 
 pub use content::Content;
 pub use digest::Sha256Sum;
