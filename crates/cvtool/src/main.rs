@@ -5,6 +5,7 @@ mod interrupt;
 mod print;
 mod progress;
 mod reg;
+mod sign;
 mod size;
 mod volume;
 
@@ -39,6 +40,10 @@ enum Command {
     /// Extract files of an NTFS volume to a folder
     #[cfg(unix)]
     Extract(volume::extract::Arguments),
+    /// Make a key pair to sign layers with, in the format of minisign
+    Keygen(sign::keygen::Arguments),
+    /// Sign a layer, in place
+    Sign(sign::sign::Arguments),
 }
 
 /// What a command found out, as the exit status tells it.
@@ -63,6 +68,8 @@ fn main() -> ExitCode {
         Command::Cat(arguments) => arguments.run(),
         #[cfg(unix)]
         Command::Extract(arguments) => arguments.run(),
+        Command::Keygen(arguments) => arguments.run(),
+        Command::Sign(arguments) => arguments.run(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -30,7 +30,7 @@ pub fn checked(comment: &str, limit: usize) -> Result<&str, SignError> {
 /// Reads the lines of a file one by one.
 pub struct Lines<'a> {
     what: &'static str,
-    lines: std::str::Lines<'a>,
+    rest: std::str::Lines<'a>,
     number: usize,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Lines<'a> {
         }
         Ok(Self {
             what,
-            lines: text.lines(),
+            rest: text.lines(),
             number: 0,
         })
     }
@@ -59,7 +59,7 @@ impl<'a> Lines<'a> {
 
     fn next(&mut self) -> &'a str {
         self.number += 1;
-        self.lines.next().unwrap_or_default()
+        self.rest.next().unwrap_or_default()
     }
 
     /// A line with this before the comment.

@@ -63,10 +63,10 @@ impl SecretKey {
         Ok(Signature {
             algorithm: PREHASHED,
             key_id: self.id,
-            signature,
+            bytes: signature,
             untrusted_comment: format!("signature from cvtool, key {}", self.id),
             trusted_comment: trusted_comment.to_owned(),
-            global_signature: self.key.sign(&global).to_bytes(),
+            with_comment: self.key.sign(&global).to_bytes(),
         })
     }
 

@@ -20,10 +20,10 @@ const SIZE: usize = 74;
 pub struct Signature {
     pub(super) algorithm: [u8; 2],
     pub(super) key_id: KeyId,
-    pub(super) signature: [u8; 64],
+    pub(super) bytes: [u8; 64],
     pub(super) untrusted_comment: String,
     pub(super) trusted_comment: String,
-    pub(super) global_signature: [u8; 64],
+    pub(super) with_comment: [u8; 64],
 }
 
 impl Signature {
@@ -45,10 +45,10 @@ impl Signature {
         Ok(Self {
             algorithm,
             key_id: KeyId(part(&bytes, 2)),
-            signature: part(&bytes, 10),
+            bytes: part(&bytes, 10),
             untrusted_comment,
             trusted_comment,
-            global_signature: lines.bytes("the 64 bytes of a signature in base64")?,
+            with_comment: lines.bytes("the 64 bytes of a signature in base64")?,
         })
     }
 
@@ -78,13 +78,13 @@ impl Signature {
         let mut bytes = [0; SIZE];
         bytes[..2].copy_from_slice(&self.algorithm);
         bytes[2..10].copy_from_slice(&self.key_id.0);
-        bytes[10..].copy_from_slice(&self.signature);
+        bytes[10..].copy_from_slice(&self.bytes);
         format!(
             "{UNTRUSTED}{}\n{}\n{TRUSTED}{}\n{}\n",
             self.untrusted_comment,
             BASE64.encode(&bytes),
             self.trusted_comment,
-            BASE64.encode(&self.global_signature)
+            BASE64.encode(&self.with_comment)
         )
     }
 
@@ -122,16 +122,16 @@ impl Signature {
                 found: self.key_id,
             });
         }
-        let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
+        let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
         let verified = if self.is_prehashed() {
             key.key().verify_strict(&prehash(message), &signature)
         } else {
             key.key().verify_strict(message, &signature)
         };
         verified.map_err(|_| SignError::Wrong)?;
-        let mut global = self.signature.to_vec();
+        let mut global = self.bytes.to_vec();
         global.extend_from_slice(self.trusted_comment.as_bytes());
-        let signature = ed25519_dalek::Signature::from_bytes(&self.global_signature);
+        let signature = ed25519_dalek::Signature::from_bytes(&self.with_comment);
         let verified = key.key().verify_strict(&global, &signature);
         verified.map_err(|_| SignError::WrongComment)
     }
