@@ -17,11 +17,19 @@ use support::model::{Giving, Model, ModelFile, compare, read, units};
 fn round_trip(model: &Model, options: &PlanOptions, threads: usize) -> Arc<MemoryDisk> {
     let plan = plan(model.tree().unwrap(), options).unwrap();
     let disk = Arc::new(MemoryDisk::new(plan.volume_size()));
-    let write_options = WriteOptions { hash: true, threads };
+    let write_options = WriteOptions {
+        hash: true,
+        threads,
+        tree_hash_from: Some(100_000),
+    };
     let outcome = write(&plan, &model.source(), &*disk, &write_options, &Quiet).unwrap();
     assert!(outcome.used_size <= plan.used_size());
     for (stream, expected) in plan.tree().streams().zip(model.hashes()) {
         assert_eq!(outcome.hashes.get(stream), Some(&expected), "{stream:?}");
+    }
+    for (stream, expected) in plan.tree().streams().zip(model.tree_hashes(100_000)) {
+        let root = outcome.hashes.tree(stream).map(|hash| hash.root);
+        assert_eq!(root, expected, "{stream:?}");
     }
     let volume = Volume::open(disk.clone()).unwrap();
     assert_eq!(volume.serial_number(), plan.serial());
@@ -131,7 +139,18 @@ fn room_is_announced_in_one_order_and_data_in_ascending_order() {
             disk: MemoryDisk::new(plan.volume_size()),
             order: Mutex::default(),
         };
-        write(&plan, &model.source(), &target, &WriteOptions { hash, threads }, &Quiet).unwrap();
+        write(
+            &plan,
+            &model.source(),
+            &target,
+            &WriteOptions {
+                hash,
+                threads,
+                tree_hash_from: None,
+            },
+            &Quiet,
+        )
+        .unwrap();
         target.order.into_inner().unwrap()
     });
     assert_eq!(orders[0], orders[1]);
@@ -218,7 +237,11 @@ fn a_stream_that_changed_is_named() {
             let plan = plan(tree, &PlanOptions::default()).unwrap();
             let disk = MemoryDisk::new(plan.volume_size());
             for hash in [false, true] {
-                let options = WriteOptions { hash, threads: 2 };
+                let options = WriteOptions {
+                    hash,
+                    threads: 2,
+                    tree_hash_from: None,
+                };
                 let outcome = write(&plan, &model.source(), &disk, &options, &Quiet);
                 let Err(PopulateError::Length { path, found, .. }) = outcome else {
                     panic!("{giving:?} of {length}: {outcome:?}");

@@ -29,6 +29,7 @@ mod source;
 mod streams;
 mod system_files;
 mod tree;
+pub mod tree_hash;
 mod view_indexes;
 mod volume;
 
@@ -36,5 +37,5 @@ pub use error::{CaseConflict, NameProblem, PlanError, PopulateError, TreeError};
 pub use options::{CaseConflicts, NameRule, PlanOptions, WriteOptions, default_security};
 pub use plan::{Plan, plan};
 pub use source::{Hashes, NoSource, OpenStream, Sha256Sum, Source, SourceError};
-pub use tree::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times, Tree};
+pub use tree::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times, Tree, TreeName};
 pub use volume::{Outcome, write};

@@ -83,6 +83,9 @@ pub enum CaseConflicts {
 pub struct WriteOptions {
     /// Whether to compute the SHA-256 of every stream.
     pub hash: bool,
+    /// Streams of at least this many bytes get a [`TreeHash`](super::tree_hash::TreeHash) too, those in their file
+    /// records, late ones and those of no more than one group excepted; `None` for no stream.
+    pub tree_hash_from: Option<u64>,
     /// Threads that read, hash and write, at least one.
     pub threads: usize,
 }
@@ -92,6 +95,7 @@ impl Default for WriteOptions {
     fn default() -> Self {
         Self {
             hash: false,
+            tree_hash_from: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
         }
     }

@@ -1,9 +1,9 @@
 //! Where the content of a tree's streams comes from.
 
 use super::tree::StreamId;
+use super::tree_hash::TreeHash;
 use cv_disk::ReadAt;
-use sha2::Sha256;
-use sha2::digest::Output;
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
@@ -50,6 +50,12 @@ pub trait Source: Sync {
         let _ = (stream, token, hashes);
         Err("this source makes no late streams".into())
     }
+
+    /// The SHA-256 of a stream, where the source knows it: the stream is moved without being hashed.
+    fn known_hash(&self, stream: StreamId, token: u64) -> Option<Sha256Sum> {
+        let _ = (stream, token);
+        None
+    }
 }
 
 /// The source of a tree that holds all its content itself.
@@ -62,23 +68,39 @@ impl Source for NoSource {
     }
 }
 
-/// The SHA-256 of streams.
+/// The hashes of streams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hashes(pub(super) Vec<Sha256Sum>);
+pub struct Hashes {
+    sums: Vec<Sha256Sum>,
+    trees: HashMap<StreamId, TreeHash>,
+}
 
 impl Hashes {
     pub(super) fn new(count: usize, wanted: bool) -> Self {
-        Self(if wanted { vec![[0; 32]; count] } else { Vec::new() })
+        Self {
+            sums: if wanted { vec![[0; 32]; count] } else { Vec::new() },
+            trees: HashMap::new(),
+        }
     }
 
-    pub(super) fn set(&mut self, stream: StreamId, sum: Output<Sha256>) {
-        if let Some(place) = self.0.get_mut(stream.index()) {
+    pub(super) fn set(&mut self, stream: StreamId, sum: impl Into<Sha256Sum>) {
+        if let Some(place) = self.sums.get_mut(stream.index()) {
             *place = sum.into();
         }
     }
 
-    /// That of `stream`'s content; `None` where none was asked for. All zeros in a late stream not made yet.
+    pub(super) fn set_tree(&mut self, stream: StreamId, hash: TreeHash) {
+        self.trees.insert(stream, hash);
+    }
+
+    /// The SHA-256 of `stream`'s content; `None` where none was asked for. All zeros in a late stream not made yet.
     pub fn get(&self, stream: StreamId) -> Option<&Sha256Sum> {
-        self.0.get(stream.index())
+        self.sums.get(stream.index())
+    }
+
+    /// The BLAKE3 hash of `stream`'s content, of one that has one by
+    /// [`tree_hash_from`](super::WriteOptions::tree_hash_from).
+    pub fn tree(&self, stream: StreamId) -> Option<&TreeHash> {
+        self.trees.get(&stream)
     }
 }

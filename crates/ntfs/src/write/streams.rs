@@ -3,8 +3,9 @@
 use super::core::{Core, SparseRun, StreamPlace};
 use super::error::PopulateError;
 use super::ordered::{Failed, FileCopy, Output, Turns};
-use super::source::{Hashes, OpenStream, Source};
+use super::source::{Hashes, OpenStream, Sha256Sum, Source};
 use super::tree::{ContentKind, Stream, StreamId};
+use super::tree_hash::{self, ChainingValue, GROUP, TreeHash, TreeHasher};
 use cv_disk::{RawFile, ReadAt};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,6 +22,7 @@ pub(super) struct Mover<'a> {
     pub core: &'a Core,
     pub source: &'a dyn Source,
     pub hash: bool,
+    pub tree_hash_from: Option<u64>,
     pub hashes: &'a Mutex<Hashes>,
 }
 
@@ -40,8 +42,28 @@ pub(super) struct LargeStream<'a> {
     /// The piece whose turn it is.
     turn: AtomicU64,
     input: Mutex<Option<Input<'a>>>,
-    /// Hash of the bytes before `hashed`.
-    hash: Mutex<(Sha256, u64)>,
+    hashing: Mutex<Hashing>,
+}
+
+/// The hashes of a stream's bytes before `position`.
+#[derive(Default)]
+struct Hashing {
+    sum: Sha256,
+    tree: TreeHasher,
+    position: u64,
+}
+
+/// Which hashes of a stream are to be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    sum: bool,
+    tree: bool,
+}
+
+impl Wanted {
+    fn is_any(self) -> bool {
+        self.sum || self.tree
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +71,13 @@ struct PieceOfStream {
     start: u64,
     length: u64,
     offset: u64,
+}
+
+/// Hashes of a stream.
+struct Made {
+    stream: StreamId,
+    sum: Option<Sha256Sum>,
+    tree: Option<TreeHash>,
 }
 
 /// An open stream, as far as it can be shared.
@@ -146,7 +175,7 @@ impl LargeStream<'_> {
             pieces,
             turn: AtomicU64::new(0),
             input: Mutex::new(None),
-            hash: Mutex::new((Sha256::new(), 0)),
+            hashing: Mutex::default(),
         }
     }
 }
@@ -156,7 +185,18 @@ impl<'a> Mover<'a> {
     pub fn work(&self, item: Item<'a>, output: &mut Output, turns: &Turns) -> Result<(), Failed> {
         match item {
             Item::Small { streams, lcn, clusters } => Ok(self.small(&streams, lcn, clusters, output)?),
-            Item::Large { stream, piece } => self.large(&stream, piece, !self.hash, output, turns),
+            Item::Large { stream, piece } => self.large(&stream, piece, true, output, turns),
+        }
+    }
+
+    /// Which hashes of a stream are still unknown.
+    fn wanted(&self, number: u32) -> Wanted {
+        let stream = &self.core.tree.streams[number as usize];
+        let is_known =
+            stream.kind == ContentKind::Source && self.source.known_hash(StreamId(number), stream.value).is_some();
+        Wanted {
+            sum: self.hash && !is_known,
+            tree: !is_known && self.tree_hash_from.is_some_and(|least| stream.size >= least),
         }
     }
 
@@ -164,7 +204,7 @@ impl<'a> Mover<'a> {
         let core = self.core;
         let bytes = output.begin(core.offset(lcn), core.offset(clusters) as usize);
         let mut done = 0;
-        let mut sums = Vec::new();
+        let mut made = Vec::new();
         for number in streams {
             let StreamPlace::Clusters(start) = core.place(*number) else {
                 continue;
@@ -172,23 +212,37 @@ impl<'a> Mover<'a> {
             let stream = &core.tree.streams[*number as usize];
             let content = &mut bytes[core.offset(start - lcn) as usize..][..stream.size as usize];
             self.read_whole(*number, content)?;
-            if self.hash {
-                sums.push((StreamId(*number), Sha256::digest(&*content)));
-            }
+            made.push(self.hash_whole(*number, content));
             if stream.kind == ContentKind::Source {
                 done += stream.size;
             }
         }
         output.done = done;
-        self.keep(sums);
+        self.keep(made);
         Ok(())
     }
 
-    fn keep(&self, sums: Vec<(StreamId, sha2::digest::Output<Sha256>)>) {
-        if !sums.is_empty() {
-            let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-            for (stream, sum) in sums {
+    fn hash_whole(&self, number: u32, content: &[u8]) -> Made {
+        let wanted = self.wanted(number);
+        let mut tree = TreeHasher::default();
+        if wanted.tree {
+            tree.update(content);
+        }
+        Made {
+            stream: StreamId(number),
+            sum: wanted.sum.then(|| Sha256::digest(content).into()),
+            tree: tree.finish(),
+        }
+    }
+
+    fn keep(&self, made: Vec<Made>) {
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        for Made { stream, sum, tree } in made {
+            if let Some(sum) = sum {
                 hashes.set(stream, sum);
+            }
+            if let Some(tree) = tree {
+                hashes.set_tree(stream, tree);
             }
         }
     }
@@ -196,15 +250,10 @@ impl<'a> Mover<'a> {
     /// Fills `content`, which is as long as the stream, and notes its hash where that is wanted.
     pub fn read_and_hash(&self, number: u32, content: &mut [u8]) -> Result<(), PopulateError> {
         self.read_whole(number, content)?;
-        if self.hash {
-            self.keep(vec![(StreamId(number), Sha256::digest(&*content))]);
-        }
+        let mut made = self.hash_whole(number, content);
+        made.tree = None;
+        self.keep(vec![made]);
         Ok(())
-    }
-
-    /// Notes the hash of a stream.
-    pub fn keep_hash(&self, number: u32, hash: Sha256) {
-        self.keep(vec![(StreamId(number), hash.finalize())]);
     }
 
     fn read_whole(&self, number: u32, content: &mut [u8]) -> Result<(), PopulateError> {
@@ -278,7 +327,7 @@ impl<'a> Mover<'a> {
             .map_err(|error| self.failure(number, error))
     }
 
-    /// Reads one piece of a large stream; `may_copy` where the target may do so itself.
+    /// Reads one piece of a large stream; `may_copy` where the target may do so itself if nothing is to be hashed.
     pub fn large(
         &self,
         stream: &LargeStream<'a>,
@@ -289,6 +338,7 @@ impl<'a> Mover<'a> {
     ) -> Result<(), Failed> {
         let PieceOfStream { start, length, offset } = stream.pieces[piece as usize];
         let is_last = piece + 1 == stream.pieces.len() as u64;
+        let wanted = self.wanted(stream.number);
         output.begin(offset, 0);
         let input = if self.core.tree.streams[stream.number as usize].kind == ContentKind::Bytes {
             let bytes = self.core.tree.bytes_of(&self.core.tree.streams[stream.number as usize]);
@@ -310,7 +360,7 @@ impl<'a> Mover<'a> {
             }
         };
         let is_read = match input {
-            Some(Input::File(file, begin)) if may_copy => {
+            Some(Input::File(file, begin)) if may_copy && !wanted.is_any() => {
                 if begin + start + length > file.len() {
                     return Err(self.too_short(stream.number, file.len().saturating_sub(begin)).into());
                 }
@@ -338,25 +388,33 @@ impl<'a> Mover<'a> {
             }
             _ => output.bytes.len() as u64 == length,
         };
-        if is_read && !self.hash {
+        if is_read && !wanted.is_any() {
             return Ok(());
         }
+        // Groups are hashed by themselves, so that only SHA-256 has to wait for what is before.
+        let size = self.core.tree.streams[stream.number as usize].size;
+        let is_whole = start.is_multiple_of(GROUP) && (length.is_multiple_of(GROUP) || start + length == size);
+        let groups = (wanted.tree && is_read && is_whole)
+            .then(|| tree_hash::chaining_values(&output.bytes, start).collect::<Vec<_>>());
         turns.wait_for(&stream.turn, piece)?;
         if !is_read {
             self.read_in_turn(stream, start, length, output)?;
         }
-        if self.hash {
-            let size = self.core.tree.streams[stream.number as usize].size;
-            let mut state = stream.hash.lock().unwrap_or_else(PoisonError::into_inner);
-            let (hash, position) = &mut *state;
-            hash_zeros(hash, start - *position);
-            hash.update(&output.bytes);
-            *position = start + length;
-            if is_last {
-                hash_zeros(hash, size - *position);
-                self.keep_hash(stream.number, std::mem::take(hash));
-            }
+        let mut hashing = stream.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = start - hashing.position;
+        hashing.zeros(wanted, before);
+        hashing.bytes(wanted, &output.bytes, groups);
+        if is_last {
+            let behind = size - hashing.position;
+            hashing.zeros(wanted, behind);
+            let Hashing { sum, tree, .. } = std::mem::take(&mut *hashing);
+            self.keep(vec![Made {
+                stream: StreamId(stream.number),
+                sum: wanted.sum.then(|| sum.finalize().into()),
+                tree: wanted.tree.then(|| tree.finish()).flatten(),
+            }]);
         }
+        drop(hashing);
         turns.step(&stream.turn);
         Ok(())
     }
@@ -398,11 +456,32 @@ impl<'a> Mover<'a> {
     }
 }
 
-fn hash_zeros(hash: &mut Sha256, mut count: u64) {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while count > 0 {
-        let step = count.min(ZEROS.len() as u64);
-        hash.update(&ZEROS[..step as usize]);
-        count -= step;
+impl Hashing {
+    /// Takes the next bytes, whose groups' chaining values may be known.
+    fn bytes(&mut self, wanted: Wanted, bytes: &[u8], groups: Option<Vec<ChainingValue>>) {
+        if wanted.sum {
+            self.sum.update(bytes);
+        }
+        if wanted.tree {
+            match groups {
+                Some(groups) if self.tree.is_at_group() => self.tree.append(bytes.len() as u64, groups.into_iter()),
+                _ => self.tree.update(bytes),
+            }
+        }
+        self.position += bytes.len() as u64;
+    }
+
+    fn zeros(&mut self, wanted: Wanted, count: u64) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        if wanted.tree {
+            self.tree.update_zeros(count);
+        }
+        let mut rest = if wanted.sum { count } else { 0 };
+        while rest > 0 {
+            let step = rest.min(ZEROS.len() as u64);
+            self.sum.update(&ZEROS[..step as usize]);
+            rest -= step;
+        }
+        self.position += count;
     }
 }

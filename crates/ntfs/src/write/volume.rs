@@ -14,7 +14,8 @@ use super::plan::Plan;
 use super::source::{Hashes, Source};
 use super::streams::{self, Mover, PIECE};
 use super::system_files;
-use super::tree::StreamId;
+use super::tree::{ContentKind, StreamId};
+use super::tree_hash;
 use super::view_indexes::{View, ViewEntries};
 use crate::structure::{Structure, attribute_definition, log_file};
 use cv_disk::{Progress, WriteAt, data_runs};
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What writing a volume showed.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The SHA-256 of every stream, where that was wanted.
+    /// The hashes of every stream, where they were wanted.
     pub hashes: Hashes,
     /// Bytes of the clusters in use.
     pub used_size: u64,
@@ -53,11 +54,12 @@ pub fn write(
     }
     let core = &plan.core;
     progress.begin(plan.source_size() + plan.layout.records * u64::from(core.record_size));
-    let hashes = Mutex::new(empty_hashes(core, options.hash));
+    let hashes = Mutex::new(first_hashes(core, source, options.hash));
     let mover = Mover {
         core,
         source,
         hash: options.hash,
+        tree_hash_from: options.tree_hash_from.map(|size| size.max(tree_hash::GROUP + 1)),
         hashes: &hashes,
     };
     let threads = options.threads.max(1);
@@ -117,19 +119,25 @@ pub fn write(
     })
 }
 
-/// Hashes of the streams that hold nothing, or that the tree holds in file records.
-fn empty_hashes(core: &Core, wanted: bool) -> Hashes {
+/// Hashes of the streams that hold nothing, that the tree holds in file records, or that the source knows.
+fn first_hashes(core: &Core, source: &dyn Source, wanted: bool) -> Hashes {
     let mut hashes = Hashes::new(core.tree.streams.len(), wanted);
     if !wanted {
         return hashes;
     }
     for (number, stream) in core.tree.streams.iter().enumerate() {
         let number = number as u32;
+        if stream.kind == ContentKind::Source
+            && let Some(known) = source.known_hash(StreamId(number), stream.value)
+        {
+            hashes.set(StreamId(number), known);
+            continue;
+        }
         if core.place(number) != StreamPlace::Resident {
             continue;
         }
         match stream.kind {
-            super::tree::ContentKind::Bytes => {
+            ContentKind::Bytes => {
                 hashes.set(StreamId(number), Sha256::digest(core.tree.bytes_of(stream)));
             }
             _ if stream.size == 0 => hashes.set(StreamId(number), Sha256::digest([])),

@@ -209,6 +209,16 @@ impl Model {
             .collect()
     }
 
+    /// The BLAKE3 hash of every stream of at least `least` bytes, in the order of the streams.
+    pub fn tree_hashes(&self, least: usize) -> Vec<Option<[u8; 32]>> {
+        let streams = self.source().streams;
+        let has_one = |stream: &ModelStream| stream.content.len() >= least && !matches!(stream.giving, Giving::Late);
+        streams
+            .iter()
+            .map(|stream| has_one(stream).then(|| *blake3::hash(&stream.content).as_bytes()))
+            .collect()
+    }
+
     fn path(&self, directory: usize) -> Vec<u16> {
         let Some((parent, name)) = self.files[directory].names.first() else {
             return Vec::new();

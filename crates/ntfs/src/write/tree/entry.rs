@@ -22,6 +22,19 @@ impl StreamId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecurityId(pub(in crate::write) u32);
 
+/// A name of a [`Tree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeName<'a> {
+    /// The directory it is in.
+    pub parent: FileId,
+    /// The file it is of.
+    pub file: FileId,
+    /// Its units.
+    pub name: &'a [u16],
+    /// The 8.3 name beside it: as it was given, or after planning as it is written.
+    pub short_name: Option<&'a [u16]>,
+}
+
 /// The four times of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Times {

@@ -1,13 +1,73 @@
 //! What a tree holds.
 
+use super::entry::{Metadata, StreamContent, TreeName};
 use super::record::{ContentKind, Extras, Kind, NONE, Stream};
-use super::{FileId, StreamId, Tree};
+use super::{FileId, SecurityId, StreamId, Tree};
+use crate::structure::object_id::ObjectId;
 use std::ops::Range;
 
 impl Tree {
     /// Whether it is a directory.
     pub fn is_directory(&self, file: FileId) -> bool {
         self.files[file.0 as usize].kind == Kind::Directory
+    }
+
+    /// The names in the order they were added, so that a directory's own comes before those in it.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = TreeName<'_>> + '_ {
+        (0..self.names.len() as u32).map(|number| TreeName {
+            parent: FileId(self.names[number as usize].parent),
+            file: FileId(self.names[number as usize].file),
+            name: self.name_units(number),
+            short_name: self.short_name(number),
+        })
+    }
+
+    /// What the file has, as it was given.
+    pub fn metadata(&self, file: FileId) -> Metadata {
+        let file = &self.files[file.0 as usize];
+        Metadata {
+            times: file.times,
+            attributes: file.attributes,
+            security: (file.security != NONE).then_some(SecurityId(file.security)),
+        }
+    }
+
+    /// A security descriptor in self-relative form.
+    pub fn security_descriptor(&self, security: SecurityId) -> &[u8] {
+        &self.securities[security.0 as usize]
+    }
+
+    /// The file's streams in the order they were added.
+    pub fn streams_of_file(&self, file: FileId) -> impl Iterator<Item = StreamId> + '_ {
+        self.streams_of(file.0).map(StreamId)
+    }
+
+    /// What a stream holds, as it was given.
+    pub fn content(&self, stream: StreamId) -> StreamContent<'_> {
+        let stream = &self.streams[stream.0 as usize];
+        let (size, token) = (stream.size, stream.value);
+        match (stream.kind, self.sparse_ranges(stream)) {
+            (ContentKind::Bytes, _) => StreamContent::Bytes(self.bytes_of(stream)),
+            (ContentKind::Source, None) => StreamContent::Source { size, token },
+            (ContentKind::Source, Some(data)) => StreamContent::Sparse { size, token, data },
+            (ContentKind::Late, _) => StreamContent::Late { limit: size, token },
+        }
+    }
+
+    /// The file's reparse data, the value of `$REPARSE_POINT`.
+    pub fn reparse_data(&self, file: FileId) -> Option<&[u8]> {
+        self.extras(file.0)?.reparse.as_deref()
+    }
+
+    /// The file's extended attributes, the value of `$EA`.
+    pub fn extended_attributes(&self, file: FileId) -> Option<&[u8]> {
+        let attributes = self.extras(file.0)?.extended_attributes.as_ref();
+        attributes.map(|(bytes, _)| &**bytes)
+    }
+
+    /// The file's object id.
+    pub fn object_id(&self, file: FileId) -> Option<&ObjectId> {
+        self.extras(file.0)?.object_id.as_deref()
     }
 
     /// The path by the file's first name, from the root, which is `\`.

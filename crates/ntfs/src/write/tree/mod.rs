@@ -4,7 +4,7 @@ mod entry;
 mod look;
 mod record;
 
-pub use entry::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times};
+pub use entry::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times, TreeName};
 pub(super) use record::{ContentKind, Extras, File, Kind, NONE, Stream};
 
 use super::error::TreeError;
