@@ -32,6 +32,11 @@ impl Format {
         }
     }
 
+    /// Whether disks in it usually have a GUID partition table; the others have a master boot record, which any host reads.
+    pub fn prefers_gpt(self) -> bool {
+        self == Self::Vhdx
+    }
+
     /// The format that an output of this name should have: by its extension, raw for `.img`, `.raw`, `.dd` and `.bin`.
     pub fn of_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {

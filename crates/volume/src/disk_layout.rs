@@ -1,7 +1,8 @@
 //! Where on a disk the volume goes.
 
 use cv_disk::partition::{Gpt, GptPartition, Mbr, MbrPartition, PartitionName, SectorSize, gpt_type};
-use cv_disk::{WriteAt, WriteError};
+use cv_disk::{ReadAt, ReadError, Slice, WriteAt, WriteError};
+use cv_ntfs::write::PlanOptions;
 use std::ops::Range;
 use uuid::Uuid;
 
@@ -83,6 +84,37 @@ impl DiskLayout {
         }
     }
 
+    /// How to plan the volume of such a disk: of one with `disk_size` bytes where that is settled, else as small as fits.
+    /// `None` where that has no room for a volume.
+    pub fn plan_options(&self, disk_size: Option<u64>) -> Option<PlanOptions> {
+        let volume_size = match disk_size {
+            Some(size) => Some(self.volume_size(size)?),
+            None => None,
+        };
+        Some(PlanOptions {
+            volume_size,
+            sector_size: self.sector_size.bytes() as u32,
+            hidden_sectors: u32::try_from(self.start() / self.sector_size.bytes()).ok()?,
+            data_alignment: self.alignment,
+            ..PlanOptions::default()
+        })
+    }
+
+    /// The disk for a planned volume of `volume` bytes: how it is divided, and its size, which is `disk_size` where that is
+    /// settled. The volume begins where it began here.
+    #[must_use]
+    pub fn fitted(self, volume: u64, disk_size: Option<u64>) -> (Self, u64) {
+        let size = |layout: Self| disk_size.unwrap_or_else(|| layout.disk_size(volume));
+        // Where the volume begins is the same behind a GPT.
+        let layout = self.for_size(size(self));
+        (layout, size(layout))
+    }
+
+    /// The volume's place on a disk that has one of `volume` bytes.
+    pub fn place<D: ReadAt>(&self, disk: D, volume: u64) -> Result<Slice<D>, ReadError> {
+        Slice::new(disk, self.start()..self.start().saturating_add(volume))
+    }
+
     /// Writes the partition table. Its identities follow from `seed`.
     pub fn write_table(&self, disk: &dyn WriteAt, volume: u64, label: &str, seed: &str) -> Result<(), WriteError> {
         let range: Range<u64> = self.start()..self.start() + volume;
@@ -118,7 +150,7 @@ impl DiskLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cv_disk::{MemoryDisk, ReadAt, partition};
+    use cv_disk::{MemoryDisk, partition};
 
     #[test]
     fn tables_hold_the_volume() {

@@ -4,7 +4,8 @@
 //! * [`find`], [`find_stream`]: what a path means that a user gives.
 //! * [`list`], [`list_below`]: what a directory holds, or everything below it.
 //! * [`check`](check()): what is wrong with a disk's partition table and NTFS volumes.
-//! * [`read_folder`], [`DiskLayout`]: a folder of the host as the tree of a volume, and the disk around it.
+//! * [`read_folder`], [`PlaceSecurity`], [`DiskLayout`]: a folder of the host as the tree of a volume, security for files
+//!   that bring none along, and the disk around the volume.
 //! * [`extract`](extract()): files to a folder of the host, whatever names and links the volume holds.
 //!
 //! ```no_run
@@ -24,6 +25,7 @@
 //! ```
 
 mod check;
+mod disk_layout;
 #[cfg(unix)]
 mod extract;
 mod find;
@@ -33,8 +35,10 @@ mod list;
 #[cfg(target_os = "linux")]
 mod pack;
 mod path;
+mod place_security;
 
 pub use check::{CheckError, Checked, Part, check};
+pub use disk_layout::{DiskLayout, Scheme};
 #[cfg(unix)]
 pub use extract::{
     ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, StreamPlace, extract,
@@ -43,7 +47,8 @@ pub use find::{FindError, Place, open_volume, open_volumes};
 pub use list::{Details, Entry, Skipped, details, list, list_below};
 #[cfg(target_os = "linux")]
 pub use pack::{
-    Counted, DiskLayout, FolderError, FolderOptions, HostFolder, HostSecurity, HostTimes, HostTree, LeftOut, Problem,
-    Scheme, SymlinkStyle, read_folder,
+    Counted, FolderError, FolderOptions, HostFolder, HostSecurity, HostTimes, HostTree, LeftOut, Problem, SymlinkStyle,
+    read_folder,
 };
 pub use path::{Found, FoundStream, find, find_stream, has_content, is_system_record};
+pub use place_security::{FolderSecurity, PlaceSecurity};

@@ -191,12 +191,12 @@ fn inherit(parent: &SecurityDescriptor, is_directory: bool) -> SecurityDescripto
 
 /// The descriptor that a folder hands on to what is in it, and which place it is itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Folder {
+pub struct FolderSecurity {
     id: SecurityId,
     place: Option<Place>,
 }
 
-impl Folder {
+impl FolderSecurity {
     /// A folder whose descriptor was brought along.
     pub fn with(id: SecurityId) -> Self {
         Self { id, place: None }
@@ -208,9 +208,9 @@ impl Folder {
     }
 }
 
-/// Gives files their descriptors, each kind made once.
+/// Gives the files of a [`Tree`] their descriptors, each kind made once.
 #[derive(Debug, Default)]
-pub struct Descriptors {
+pub struct PlaceSecurity {
     places: HashMap<Place, SecurityId>,
     /// What files and directories inherit from a descriptor.
     inherited: HashMap<(SecurityId, bool), SecurityId>,
@@ -218,9 +218,9 @@ pub struct Descriptors {
     parsed: HashMap<SecurityId, Option<SecurityDescriptor>>,
 }
 
-impl Descriptors {
+impl PlaceSecurity {
     /// That of the root.
-    pub fn root(&mut self, tree: &mut Tree) -> Result<Folder, TreeError> {
+    pub fn root(&mut self, tree: &mut Tree) -> Result<FolderSecurity, TreeError> {
         self.of_place(tree, Place::Root)
     }
 
@@ -228,10 +228,10 @@ impl Descriptors {
     pub fn directory(
         &mut self,
         tree: &mut Tree,
-        parent: Folder,
+        parent: FolderSecurity,
         name: &str,
         is_private: bool,
-    ) -> Result<Folder, TreeError> {
+    ) -> Result<FolderSecurity, TreeError> {
         let place = match parent.place {
             _ if is_private => Some(Place::Private),
             Some(Place::Root) => Place::in_root(name),
@@ -241,12 +241,12 @@ impl Descriptors {
         };
         match place {
             Some(place) => self.of_place(tree, place),
-            None => self.inherited(tree, parent.id, true).map(Folder::with),
+            None => self.inherited(tree, parent.id, true).map(FolderSecurity::with),
         }
     }
 
     /// That of a file in `parent`.
-    pub fn file(&mut self, tree: &mut Tree, parent: Folder, is_private: bool) -> Result<SecurityId, TreeError> {
+    pub fn file(&mut self, tree: &mut Tree, parent: FolderSecurity, is_private: bool) -> Result<SecurityId, TreeError> {
         if is_private {
             let private = self.of_place(tree, Place::Private)?;
             return self.inherited(tree, private.id, false);
@@ -263,13 +263,13 @@ impl Descriptors {
         Ok(id)
     }
 
-    fn of_place(&mut self, tree: &mut Tree, place: Place) -> Result<Folder, TreeError> {
+    fn of_place(&mut self, tree: &mut Tree, place: Place) -> Result<FolderSecurity, TreeError> {
         let id = match self.places.get(&place) {
             Some(id) => *id,
             None => self.intern(tree, place.descriptor())?,
         };
         self.places.insert(place, id);
-        Ok(Folder { id, place: Some(place) })
+        Ok(FolderSecurity { id, place: Some(place) })
     }
 
     fn inherited(&mut self, tree: &mut Tree, parent: SecurityId, is_directory: bool) -> Result<SecurityId, TreeError> {
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn equal_descriptors_are_kept_once() {
         let mut tree = Tree::new();
-        let mut descriptors = Descriptors::default();
+        let mut descriptors = PlaceSecurity::default();
         let root = descriptors.root(&mut tree).unwrap();
         let programs = descriptors.directory(&mut tree, root, "PROGRAM FILES", false).unwrap();
         let one = descriptors.directory(&mut tree, programs, "one", false).unwrap();
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(two.id(), three.id());
         assert_ne!(programs.id(), one.id());
         let file =
-            |descriptors: &mut Descriptors, tree: &mut Tree, folder| descriptors.file(tree, folder, false).unwrap();
+            |descriptors: &mut PlaceSecurity, tree: &mut Tree, folder| descriptors.file(tree, folder, false).unwrap();
         assert_eq!(
             file(&mut descriptors, &mut tree, two),
             file(&mut descriptors, &mut tree, three)

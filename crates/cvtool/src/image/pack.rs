@@ -2,10 +2,10 @@
 
 use super::create::Output;
 use crate::{Outcome, print, progress, size};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use cv_disk::partition::SectorSize;
-use cv_disk::{DurableFile, Progress, Resize, Slice, WriteAt};
+use cv_disk::{DurableFile, Progress, Resize, WriteAt};
 use cv_image::{Format, NewImage, Origin};
 use cv_ntfs::structure::NtfsTime;
 use cv_ntfs::write::{
@@ -167,8 +167,8 @@ impl Arguments {
         let mut disk_layout = DiskLayout {
             scheme: match layout.format {
                 _ if self.no_partition => Scheme::Bare,
-                Format::Vhdx => Scheme::Gpt,
-                Format::Raw | Format::Vhd | Format::Vmdk => Scheme::Mbr,
+                format if format.prefers_gpt() => Scheme::Gpt,
+                _ => Scheme::Mbr,
             },
             sector_size,
             alignment: self.align.unwrap_or(1),
@@ -182,10 +182,7 @@ impl Arguments {
             Ok(plan) => plan,
             Err(error) => return Err(tell_plan_error(&self.folder, error)).with_context(folder_name),
         };
-        let disk_size = self.size.unwrap_or_else(|| disk_layout.disk_size(plan.volume_size()));
-        // Where the volume begins is the same behind a GPT.
-        let disk_layout = disk_layout.for_size(disk_size);
-        let disk_size = self.size.unwrap_or_else(|| disk_layout.disk_size(plan.volume_size()));
+        let (disk_layout, disk_size) = disk_layout.fitted(plan.volume_size(), self.size);
 
         let seed = format!("{:016x} {disk_size} {}", plan.serial(), self.label);
         layout.origin = Origin::reproducible(epoch.unwrap_or_else(|| newest.to_unix().0), seed.as_str());
@@ -194,8 +191,9 @@ impl Arguments {
         disk_layout
             .write_table(image.disk(), plan.volume_size(), &self.label, &seed)
             .with_context(output_name)?;
-        let start = disk_layout.start();
-        let volume = Slice::new(image.disk(), start..start + plan.volume_size()).with_context(output_name)?;
+        let volume = disk_layout
+            .place(image.disk(), plan.volume_size())
+            .with_context(output_name)?;
         let mut write_options = WriteOptions::default();
         write_options.hash = self.sha256.is_some();
         write_options.threads = self.threads.unwrap_or(write_options.threads);
@@ -264,27 +262,19 @@ impl Arguments {
     }
 
     fn plan_options(&self, disk: &DiskLayout, epoch: Option<i64>) -> anyhow::Result<PlanOptions> {
-        let volume_size = match self.size {
-            Some(size) => match disk.volume_size(size) {
-                Some(size) => Some(size),
-                None => bail!("a disk of {size} bytes has no room for a volume"),
-            },
-            None => None,
-        };
+        let size = self.size.unwrap_or(0);
+        let from_disk = disk.plan_options(self.size);
+        let from_disk = from_disk.with_context(|| format!("a disk of {size} bytes has no room for a volume"))?;
         let time = |seconds| NtfsTime::from_unix(seconds, 0).ok_or_else(|| anyhow!("SOURCE_DATE_EPOCH is before 1601"));
         Ok(PlanOptions {
-            volume_size,
             cluster_size: self
                 .cluster
                 .map(u32::try_from)
                 .transpose()
                 .context("the cluster size is too large")?,
-            sector_size: u32::try_from(disk.sector_size.bytes())?,
             label: self.label.encode_utf16().collect(),
             serial: self.serial,
             time: epoch.map(time).transpose()?,
-            hidden_sectors: u32::try_from(disk.start() / disk.sector_size.bytes())?,
-            data_alignment: self.align.unwrap_or(1),
             short_names: self.short_names,
             name_rule: self.name_rule(),
             case_conflicts: match self.on_case_conflict {
@@ -292,7 +282,7 @@ impl Arguments {
                 OnCaseConflict::Rename => CaseConflicts::Rename,
                 OnCaseConflict::Keep => CaseConflicts::Keep,
             },
-            ..PlanOptions::default()
+            ..from_disk
         })
     }
 }

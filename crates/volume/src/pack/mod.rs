@@ -15,9 +15,7 @@
 //! | FIFO, socket, device | left out |
 
 mod attributes;
-mod disk;
 mod link;
-mod security;
 mod source;
 mod streams;
 mod walk;
@@ -25,7 +23,6 @@ mod walk;
 use cv_disk::{Cancelled, Progress};
 use cv_ntfs::structure::NtfsTime;
 use cv_ntfs::write::{Compression, NameRule, Tree, TreeError};
-pub use disk::{DiskLayout, Scheme};
 pub use source::HostFolder;
 use std::fmt;
 use std::io;
@@ -60,6 +57,8 @@ pub enum HostSecurity {
     PlaceAndMode,
     /// That of the same place on drive C:.
     Place,
+    /// None: only those brought along are taken over.
+    Brought,
     /// One for all ([`cv_ntfs::write::PlanOptions::default_security`]); those brought along are left out too.
     None,
 }

@@ -137,11 +137,18 @@ impl HostFolder {
     }
 }
 
-impl Source for HostFolder {
-    fn open(&self, _stream: StreamId, token: u64) -> Result<OpenStream<'_>, SourceError> {
+impl HostFolder {
+    /// Opens the content that the tree knows by `token`.
+    pub fn open_content(&self, token: u64) -> Result<OpenStream<'static>, SourceError> {
         let (folder, name) = self.entry(token as usize).ok_or("no such file was listed")?;
         let file = self.open_file(folder, name)?;
         Ok(OpenStream::File { file, offset: 0 })
+    }
+}
+
+impl Source for HostFolder {
+    fn open(&self, _stream: StreamId, token: u64) -> Result<OpenStream<'_>, SourceError> {
+        self.open_content(token)
     }
 }
 

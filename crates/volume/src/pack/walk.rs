@@ -2,10 +2,10 @@
 
 use super::attributes::{Brought, Reader};
 use super::link::{LinkTarget, ntfs_target};
-use super::security::{Descriptors, Folder};
 use super::source::{HostFolder, TOP};
 use super::{FolderError, FolderOptions, HostSecurity, HostTimes, HostTree, LeftOut, Problem, SymlinkStyle};
 use crate::kept::{IMPLIED, usual_attributes};
+use crate::place_security::{FolderSecurity, PlaceSecurity};
 use cv_disk::Progress;
 use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::structure::{FileAttributes, NtfsTime};
@@ -33,7 +33,7 @@ pub fn walk(
         options,
         tree: Tree::new(),
         source: HostFolder::new(top),
-        descriptors: Descriptors::default(),
+        descriptors: PlaceSecurity::default(),
         hard_links: HashMap::new(),
         object_ids: HashSet::new(),
         pending: Vec::new(),
@@ -69,7 +69,7 @@ pub(super) struct Pending {
     pub(super) file: FileId,
     /// In the source.
     pub(super) number: u32,
-    pub(super) security: Option<Folder>,
+    pub(super) security: Option<FolderSecurity>,
 }
 
 pub(super) struct Walk<'a> {
@@ -78,7 +78,7 @@ pub(super) struct Walk<'a> {
     pub(super) reader: Reader,
     pub(super) tree: Tree,
     pub(super) source: HostFolder,
-    pub(super) descriptors: Descriptors,
+    pub(super) descriptors: PlaceSecurity,
     /// Files with several names, by device and inode.
     pub(super) hard_links: HashMap<(u32, u32, u64), FileId>,
     pub(super) object_ids: HashSet<[u8; 16]>,
@@ -150,12 +150,12 @@ impl Walk<'_> {
         let stat = stat(&folder, b".").map_err(|error| FolderError::Folder(error.into()))?;
         let brought = self.reader.read(&proc_path(&folder, b".")).unwrap_or_default();
         let security = match (&brought.security, self.options.security) {
-            (_, HostSecurity::None) => None,
-            (Some(bytes), _) => Some(Folder::with(self.descriptors.brought(&mut self.tree, bytes)?)),
+            (_, HostSecurity::None) | (None, HostSecurity::Brought) => None,
+            (Some(bytes), _) => Some(FolderSecurity::with(self.descriptors.brought(&mut self.tree, bytes)?)),
             (None, _) => Some(self.descriptors.root(&mut self.tree)?),
         };
         let metadata = Metadata {
-            security: security.map(Folder::id),
+            security: security.map(FolderSecurity::id),
             ..self.metadata(&stat, &brought, b".")
         };
         self.tree.set_metadata(Tree::ROOT, &metadata);
@@ -380,13 +380,20 @@ impl Walk<'_> {
         &mut self,
         entry: &Entry<'_>,
         is_directory: bool,
-    ) -> Result<(Option<cv_ntfs::write::SecurityId>, Option<Folder>), TreeError> {
+    ) -> Result<(Option<cv_ntfs::write::SecurityId>, Option<FolderSecurity>), TreeError> {
+        if self.options.security == HostSecurity::Brought {
+            let brought = entry.brought.security.as_ref();
+            let id = brought
+                .map(|bytes| self.descriptors.brought(&mut self.tree, bytes))
+                .transpose()?;
+            return Ok((id, None));
+        }
         let Some(parent) = entry.directory.security else {
             return Ok((None, None));
         };
         if let Some(bytes) = &entry.brought.security {
             let id = self.descriptors.brought(&mut self.tree, bytes)?;
-            return Ok((Some(id), Some(Folder::with(id))));
+            return Ok((Some(id), Some(FolderSecurity::with(id))));
         }
         // Nobody but the owner may read it. The modes of symbolic links mean nothing.
         let is_private = self.options.security == HostSecurity::PlaceAndMode
