@@ -30,13 +30,18 @@ mod digest;
 pub mod index;
 pub mod manifest;
 pub mod pe;
+pub mod read;
 pub mod shell_link;
 pub mod sign;
+pub mod source;
+pub mod write;
 
 pub use content::Content;
 pub use digest::Sha256Sum;
 pub use index::{Index, IndexError};
 pub use manifest::{Kind, Manifest, ManifestError};
+pub use read::{Layer, OpenError};
+pub use write::{WriteError, WriteOptions, Written, write};
 
 /// The label of a layer's volume.
 pub const VOLUME_LABEL: &str = "CVLAYER";

@@ -2,11 +2,14 @@
 
 mod hive_name;
 mod origin;
+mod stored;
 mod tree;
 
 pub use hive_name::HiveName;
 pub use origin::{Origin, StreamContent};
 pub use tree::{FileTree, Metadata, NodeId, NodeKind, Stream, TreeError};
+
+pub(crate) use stored::{entry_kind, index_attributes, kept_attributes, reparse_tag};
 
 use crate::Manifest;
 use cv_hive::Key;

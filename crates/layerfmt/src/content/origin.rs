@@ -8,6 +8,13 @@ use std::sync::Arc;
 pub trait Origin: fmt::Debug + Send + Sync {
     /// Opens the stream that the source knows as `item`. May be asked more than once.
     fn open(&self, item: u64) -> Result<OpenStream<'_>, SourceError>;
+
+    /// The block hashes of the stream, as [`Blocks`](crate::index::Blocks) has them in `layer.blk`, where the source knows
+    /// them.
+    fn block_hashes(&self, item: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        let _ = item;
+        Ok(None)
+    }
 }
 
 /// The bytes of a stream, or where they are.
