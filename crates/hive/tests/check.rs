@@ -363,6 +363,8 @@ fn damage_of_values_is_named() {
         bytes.copy_within(at + 20..at + 25, other + 20);
     };
     damaged(Version::V1_3, same_name, "expected a name that no other value has");
+    let deletes = record("cell", |record| record[16] |= 2);
+    damaged(Version::V1_6, &deletes, "note: key `\\Key`: ");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the fuzz target and the mutation test do with a hive that may hold anything.
 
+use cv_disk::Severity;
 use cv_hive::{Hive, Key, KeyRef, WriteOptions};
 
 /// Values looked at of one key, and subkeys looked for, at most.
@@ -32,7 +33,8 @@ pub fn read_all(bytes: &[u8]) {
     assert!(size <= 2 * bytes.len(), "{size} bytes of {}", bytes.len());
     if let Ok(written) = cv_hive::write_to_vec(&tree, &WriteOptions::default()) {
         let faults = cv_hive::check::check(&written).expect("a hive");
-        assert!(faults.is_empty(), "{faults:?}");
+        let mut faults = faults.listed().iter();
+        assert!(faults.all(|fault| fault.severity == Severity::Note), "{faults:?}");
         let again = Hive::open(&written).expect("a hive").to_tree().expect("a sound hive");
         assert!(weigh(&again) == weigh(&tree));
     }

@@ -2,9 +2,10 @@
 
 use crate::read::{Hive, OpenError};
 use crate::structure::{BaseBlock, KeyNode, security_descriptor};
-use crate::tree::Key;
+use crate::tree::{Key, ValueType};
 use crate::write::{Version, WriteError, WriteOptions, write_to_vec};
 use cv_disk::{Damage, Faults};
+use cv_overlay::registry::ValueState;
 
 /// Why a hive could not be repaired.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +75,7 @@ pub fn repair(bytes: &[u8]) -> Result<Repaired, RepairError> {
     })
 }
 
-/// Drops what no hive can hold.
+/// Drops what no hive can hold, and the data of what deletes a value.
 fn prune(key: &mut Key) {
     if key
         .security
@@ -87,5 +88,11 @@ fn prune(key: &mut Key) {
         .retain(|subkey| matches!(subkey.name.units().len(), 1..=KeyNode::MAX_NAME));
     key.values
         .retain(|value| value.name.units().len() <= crate::structure::KeyValue::MAX_NAME);
+    for value in &mut key.values {
+        if value.state == ValueState::Tombstone {
+            value.value_type = ValueType::NONE;
+            value.data = Box::default();
+        }
+    }
     key.subkeys.iter_mut().for_each(prune);
 }
