@@ -232,6 +232,12 @@ fn reg_files_are_exported_imported_and_compared() {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     // A .reg file has no root of its own: HKEY_LOCAL_MACHINE is a key of it.
     assert!(read("again.reg").contains(read("out.reg").split_once("\r\n\r\n").unwrap().1));
+    // Standard output is written to as it is, by either of its names.
+    let names: &[&str] = if cfg!(unix) { &["-", "/dev/stdout"] } else { &["-"] };
+    for name in names {
+        let printed = done(folder, &["SOFTWARE", "--export", name, "--form", "5-utf8"]);
+        assert_eq!(printed, read("out.reg"));
+    }
     // "€" is in Windows-1252, "α" is not.
     done(folder, &["set", "SOFTWARE", "Wine", "alpha", "\u{3b1}"]);
     let (_, err) = ends(folder, &["SOFTWARE", "Wine", "--export", "four.reg", "--form", "4"], 2);

@@ -8,6 +8,7 @@ use cv_disk::{Cancelled, DurableFile, Faults, RawFile, Resize, WriteAt, WriteErr
 use cv_hive::Name;
 use cv_hive::file::RegistryFile;
 use cv_hive::reg::{Exporter, Form, Omitted};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -97,12 +98,19 @@ pub fn tell_omitted(path: &Path, omitted: &Omitted) -> bool {
     omitted.is_empty()
 }
 
-/// Writes a file that appears complete or not at all; `-` is standard output.
+/// Writes a file that appears complete or not at all; `-` is standard output, and devices and pipes are written as they are.
 pub fn write<T>(out: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
     if out == Path::new("-") {
         let mut stdout = BufWriter::with_capacity(PIECE, io::stdout().lock());
         let result = content(&mut stdout)?;
         stdout.flush()?;
+        return Ok(result);
+    }
+    if out.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let file = File::options().write(true).open(out)?;
+        let mut writer = BufWriter::with_capacity(PIECE, file);
+        let result = content(&mut writer)?;
+        writer.flush()?;
         return Ok(result);
     }
     let file = DurableFile::create(out)?;
