@@ -31,6 +31,8 @@ pub mod index;
 pub mod manifest;
 pub mod pe;
 pub mod read;
+pub mod recipe;
+pub mod registration;
 pub mod shell_link;
 pub mod sign;
 pub mod source;

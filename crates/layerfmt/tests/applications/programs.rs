@@ -4,6 +4,7 @@ use crate::tools::{have, make_program, run, two_icons};
 use cv_disk::RawFile;
 use layerfmt::manifest::Architecture;
 use layerfmt::pe::Program;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,13 +33,13 @@ fn ours(path: &Path) -> String {
     let mut text = format!("{machine}\n");
     let info = program.version_info().unwrap().unwrap_or_default();
     if let Some(version) = info.file_version {
-        text += &format!("{version}\n");
+        writeln!(text, "{version}").unwrap();
     }
     for table in &info.tables {
         let mut strings = table.strings.clone();
         strings.sort();
         for (key, value) in strings {
-            text += &format!("{} {key}={value}\n", table.language);
+            writeln!(text, "{} {key}={value}", table.language).unwrap();
         }
     }
     text
@@ -161,5 +162,7 @@ fn real_programs_read_as_other_tools_read_them() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "exe"))
         .collect();
     assert!(programs.len() >= 4);
-    programs.iter().for_each(|path| agree(path));
+    for path in &programs {
+        agree(path);
+    }
 }
