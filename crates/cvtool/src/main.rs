@@ -1,5 +1,6 @@
 //! The command line of cvtool: arguments, progress, printing. What it does is in the crates below.
 
+mod diff;
 mod image;
 mod interrupt;
 mod print;
@@ -7,6 +8,7 @@ mod progress;
 mod reg;
 mod sign;
 mod size;
+mod stack;
 mod volume;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,12 @@ enum Command {
     /// Extract files of an NTFS volume to a folder
     #[cfg(unix)]
     Extract(volume::extract::Arguments),
+    /// Compare two layers, or a layer and a folder or volume; exit 1 if they differ
+    Diff(diff::Arguments),
+    /// List what more than one layer of a stack has, and who wins; exit 1 where contents differ
+    Conflicts(stack::conflicts::Arguments),
+    /// Say why a stack of layers shows what it shows at a path or key; exit 1 where it shows nothing
+    Explain(stack::explain::Arguments),
     /// Make a key pair to sign layers with, in the format of minisign
     Keygen(sign::keygen::Arguments),
     /// Sign a layer, in place
@@ -68,6 +76,9 @@ fn main() -> ExitCode {
         Command::Cat(arguments) => arguments.run(),
         #[cfg(unix)]
         Command::Extract(arguments) => arguments.run(),
+        Command::Diff(arguments) => arguments.run(),
+        Command::Conflicts(arguments) => arguments.run(),
+        Command::Explain(arguments) => arguments.run(),
         Command::Keygen(arguments) => arguments.run(),
         Command::Sign(arguments) => arguments.run(),
     };

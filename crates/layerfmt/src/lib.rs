@@ -26,6 +26,7 @@
 pub mod applications;
 mod bytes;
 pub mod content;
+pub mod diff;
 mod digest;
 pub mod index;
 pub mod manifest;
@@ -36,6 +37,7 @@ pub mod registration;
 pub mod shell_link;
 pub mod sign;
 pub mod source;
+pub mod stack;
 pub mod write;
 
 pub use content::Content;

@@ -164,14 +164,14 @@ impl Layer {
         read_file(self.volume(), INDEX_NAME, MAX_INDEX)
     }
 
-    /// The signature; `None` where there is none.
+    /// The signature; `None` where there is none, though there be room for one.
     pub fn signature_bytes(&self) -> Result<Option<Vec<u8>>, LayerError> {
         match read_file(self.volume(), SIGNATURE_NAME, MAX_SIGNATURE) {
             Err(LayerError::File {
                 source: FileError::NotFound { .. },
                 ..
             }) => Ok(None),
-            read => read.map(Some),
+            read => read.map(|bytes| Some(bytes).filter(|bytes| bytes.iter().any(|byte| *byte != 0))),
         }
     }
 

@@ -8,7 +8,7 @@
 //! * [`SecretKey`], [`SecretKeyFile`], [`PublicKey`]: keys and their files.
 //! * [`Signature`]: made by [`SecretKey::sign`], judged by [`Signature::verify`].
 //! * [`TrustFile`]: the keys that somebody accepts.
-//! * [`store`]: puts a signature into a finished image.
+//! * [`ManifestSigner`]: signs a layer while it is written; [`store`]: puts a signature into a finished image.
 //!
 //! ```
 //! use layerfmt::sign::{SecretKey, Signature, TrustFile};
@@ -33,7 +33,7 @@ mod store;
 mod trust;
 
 pub use public_key::{KeyId, PublicKey};
-pub use secret_key::{SecretKey, SecretKeyFile};
+pub use secret_key::{ManifestSigner, SecretKey, SecretKeyFile};
 pub use signature::{SIGNATURE_FILE_SIZE, Signature};
 pub use store::{StoreError, store};
 pub use trust::{TrustFile, TrustedKey};
@@ -110,4 +110,41 @@ pub enum SignError {
     /// The signature of the trusted comment is wrong.
     #[error("the signature's trusted comment was changed")]
     WrongComment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_all(text: &str) {
+        let _ = Signature::parse(text);
+        let _ = Signature::from_file_bytes(text.as_bytes());
+        let _ = PublicKey::parse(text);
+        let _ = TrustFile::parse(text);
+        // A key without a password alone: the others take their time.
+        let key = SecretKeyFile::parse(text).ok().filter(|key| !key.is_protected());
+        let _ = key.map(|key| key.unlock(None));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_or_refused(text in ".{0,400}") {
+            read_all(&text);
+        }
+
+        #[test]
+        fn changed_files_are_read_or_refused(place in 0_usize..400, with in any::<char>()) {
+            let key = SecretKey::generate().expect("random numbers");
+            let signature = key.sign(b"m", "comment").expect("a signature");
+            for text in [signature.to_text(), key.public_key().to_text("c"), key.to_text("c", None).expect("a key").to_string()] {
+                let changed: String = text.chars().enumerate().map(|(at, c)| if at == place { with } else { c }).collect();
+                read_all(&changed);
+                if let Ok(read) = Signature::parse(&changed) && read != signature {
+                    let is_same_but_for_the_comment = Signature { untrusted_comment: signature.untrusted_comment.clone(), ..read.clone() } == signature;
+                    prop_assert!(read.verify(b"m", &key.public_key()).is_err() || is_same_but_for_the_comment);
+                }
+            }
+        }
+    }
 }

@@ -107,6 +107,22 @@ impl SecretKey {
     }
 }
 
+/// Signs manifests while layers are written ([`WriteOptions::signer`](crate::WriteOptions::signer)).
+#[derive(Debug)]
+pub struct ManifestSigner {
+    /// The key.
+    pub key: SecretKey,
+    /// The trusted comment.
+    pub comment: String,
+}
+
+impl crate::write::Sign for ManifestSigner {
+    fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, cv_ntfs::write::SourceError> {
+        let signature = self.key.sign(manifest, &self.comment)?;
+        Ok(signature.to_file_bytes()?.to_vec())
+    }
+}
+
 /// A secret key's file, read but not unlocked.
 pub struct SecretKeyFile {
     comment: String,

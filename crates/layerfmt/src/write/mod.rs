@@ -33,6 +33,7 @@ mod volume_tree;
 use crate::content::{Content, HiveName};
 use crate::index::{BLOCKS_FROM, EntryKind, Index};
 use crate::manifest::{Counts, Manifest, Sealed, SealedHive};
+use crate::sign::SIGNATURE_FILE_SIZE;
 use crate::{Sha256Sum, VOLUME_LABEL};
 use cv_disk::partition::SectorSize;
 use cv_disk::{Progress, ReadError};
@@ -48,16 +49,17 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use volume_tree::{Limits, VolumeTree};
+use volume_tree::VolumeTree;
 
 /// Signs the manifest.
 pub trait Sign: fmt::Debug + Send + Sync {
-    /// The content of `layer.sig` for the manifest whose bytes these are, at most [`MAX_SIGNATURE`] bytes.
+    /// The content of `layer.sig` for the manifest whose bytes these are, at most [`MAX_SIGNATURE`] bytes. What is shorter
+    /// gets ends of lines behind it.
     fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, SourceError>;
 }
 
-/// Bytes of `layer.sig` at most.
-pub const MAX_SIGNATURE: u64 = 16 << 10;
+/// Bytes of `layer.sig`: as many whether the layer is signed or not, so that it can be signed in place later.
+pub const MAX_SIGNATURE: u64 = SIGNATURE_FILE_SIZE as u64;
 
 /// How a layer is written.
 #[derive(Debug, Clone)]
@@ -176,10 +178,7 @@ pub fn write(
     let mut tree = VolumeTree::new(content, &hives, fallback)?;
     let created = options.created.unwrap_or_else(|| tree.newest.to_unix().0);
     let manifest = filled(&content.manifest, &tree, &hives, created)?;
-    let late = tree.add_late(Limits {
-        manifest: manifest.to_bytes().len() as u64,
-        signature: options.signer.as_ref().map(|_| MAX_SIGNATURE),
-    })?;
+    let late = tree.add_late(manifest.to_bytes().len() as u64)?;
 
     let mut container = options.container.clone();
     let mut disk_layout = disk_layout(&mut container, options.alignment)?;

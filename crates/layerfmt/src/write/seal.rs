@@ -6,6 +6,7 @@ use crate::Sha256Sum;
 use crate::content::StreamContent;
 use crate::index::{BLOCK_SIZE, Index};
 use crate::manifest::{Manifest, Sealed};
+use crate::sign::SIGNATURE_FILE_SIZE;
 use cv_ntfs::write::tree_hash::{ChainingValue, root_of};
 use cv_ntfs::write::{Hashes, OpenStream, Source, SourceError, StreamId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,8 +133,19 @@ impl Source for LayerSource<'_> {
             unsealed.manifest_bytes = unsealed.manifest.to_bytes();
             return Ok(unsealed.manifest_bytes.clone());
         }
-        let signer = self.signer.as_ref().ok_or("nobody signs")?;
-        signer.sign(&unsealed.manifest_bytes)
+        let Some(signer) = &self.signer else {
+            return Ok(vec![0; SIGNATURE_FILE_SIZE]);
+        };
+        let mut signature = signer.sign(&unsealed.manifest_bytes)?;
+        if signature.len() > SIGNATURE_FILE_SIZE {
+            return Err(format!(
+                "the signature has {} bytes, more than {SIGNATURE_FILE_SIZE}",
+                signature.len()
+            )
+            .into());
+        }
+        signature.resize(SIGNATURE_FILE_SIZE, b'\n');
+        Ok(signature)
     }
 
     fn known_hash(&self, _stream: StreamId, token: u64) -> Option<[u8; 32]> {

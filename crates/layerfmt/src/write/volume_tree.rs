@@ -1,7 +1,7 @@
 //! From a layer's content to the tree of its volume, and to an index that lacks nothing but hashes.
 
-use super::WriteError;
 use super::hives::WrittenHive;
+use super::{MAX_SIGNATURE, WriteError};
 use crate::content::{Content, FileTree, Metadata, NodeId, NodeKind, Stream, StreamContent};
 use crate::content::{entry_kind, index_attributes, kept_attributes};
 use crate::index::{BLOCK_SIZE, BLOCKS_FROM, Blocks, Entry, EntryKind, Index, StreamEntry};
@@ -37,19 +37,12 @@ pub(super) struct Given<'a> {
     pub known: Option<(Sha256Sum, Vec<ChainingValue>)>,
 }
 
-/// The streams that are made last, in this order; behind them comes the signature, if there is one.
+/// The streams that are made last, in this order; behind them comes the signature.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LateStreams {
     pub blocks: Option<StreamId>,
     pub index: StreamId,
     pub manifest: StreamId,
-}
-
-/// Bytes that late streams may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub manifest: u64,
-    pub signature: Option<u64>,
 }
 
 /// Bytes of a stream that the tree keeps itself.
@@ -342,7 +335,7 @@ impl<'a> VolumeTree<'a> {
     }
 
     /// Adds the streams that are made last.
-    pub fn add_late(&mut self, limits: Limits) -> Result<LateStreams, WriteError> {
+    pub fn add_late(&mut self, manifest_limit: u64) -> Result<LateStreams, WriteError> {
         let blocks_size = Some(self.blocks_size).filter(|size| *size > 0);
         let index_size = self.index.longest().map_err(WriteError::Index)?;
         let mut add = |name: &str, limit: u64| -> Result<StreamId, WriteError> {
@@ -353,11 +346,9 @@ impl<'a> VolumeTree<'a> {
         let late = LateStreams {
             blocks: blocks_size.map(|size| add(BLOCKS_NAME, size)).transpose()?,
             index: add(INDEX_NAME, index_size)?,
-            manifest: add(MANIFEST_NAME, limits.manifest)?,
+            manifest: add(MANIFEST_NAME, manifest_limit)?,
         };
-        if let Some(size) = limits.signature {
-            add(SIGNATURE_NAME, size)?;
-        }
+        add(SIGNATURE_NAME, MAX_SIGNATURE)?;
         Ok(late)
     }
 }

@@ -1,5 +1,10 @@
 //! Layers written, read, verified, and judged by other tools.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod diff;
+mod manifest_schema;
+mod registry_judged;
 mod round_trip;
+mod sign;
+mod stack;
 mod support;
