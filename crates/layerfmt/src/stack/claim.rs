@@ -43,7 +43,7 @@ impl fmt::Display for StandingReport {
             });
         };
         let what = match *why {
-            "higher-layer" => "the same",
+            "higher-layer" => "what stands above it",
             "type-change" => "something of another kind",
             "whiteout" => "a whiteout",
             "opaque-directory" => "an opaque directory",
