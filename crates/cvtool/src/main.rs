@@ -3,6 +3,7 @@
 mod diff;
 mod image;
 mod interrupt;
+mod layer;
 mod print;
 mod progress;
 mod reg;
@@ -33,6 +34,10 @@ enum Command {
     Image(image::Command),
     /// Work on registries: hives, .reg files and Wine's registry files
     Reg(Box<reg::Arguments>),
+    /// Tell what a layer is: its manifest
+    Inspect(layer::inspect::Arguments),
+    /// Verify a layer: container, volume, hives, every file, and its signature
+    Verify(layer::verify::Arguments),
     /// List what a directory of an NTFS volume holds
     Ls(volume::ls::Arguments),
     /// Draw the tree of directories and files of an NTFS volume
@@ -71,6 +76,8 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Image(command) => command.run(),
         Command::Reg(arguments) => arguments.run(),
+        Command::Inspect(arguments) => arguments.run(),
+        Command::Verify(arguments) => arguments.run(),
         Command::Ls(arguments) => arguments.run(),
         Command::Tree(arguments) => arguments.run(),
         Command::Cat(arguments) => arguments.run(),

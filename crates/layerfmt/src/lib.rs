@@ -38,6 +38,7 @@ pub mod shell_link;
 pub mod sign;
 pub mod source;
 pub mod stack;
+pub mod verify;
 pub mod write;
 
 pub use content::Content;

@@ -1,6 +1,6 @@
 //! `cvtool extract`.
 
-use super::source::{Source, units};
+use super::source::Source;
 use crate::{Outcome, print, progress};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -67,7 +67,11 @@ impl Arguments {
         let volume = self.source.open()?;
         let usual = ExtractOptions::default();
         let options = ExtractOptions {
-            paths: self.paths.iter().map(|path| units(path)).collect::<Result<_, _>>()?,
+            paths: self
+                .paths
+                .iter()
+                .map(|path| self.source.path(&volume, path))
+                .collect::<Result<_, _>>()?,
             overwrite: self.overwrite,
             links: match self.links {
                 HowLinks::Inside => Links::Inside,

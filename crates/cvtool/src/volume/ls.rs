@@ -1,7 +1,7 @@
 //! `cvtool ls`.
 
 use super::entry::{self, kind, letters, short_time, target};
-use super::source::{Source, threads, units};
+use super::source::{Source, threads};
 use crate::{Outcome, print};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -66,7 +66,7 @@ impl Arguments {
         }
         for path in paths {
             let shown = || format!("{}: {}", self.source.name(), path.display());
-            let listed = units(path).and_then(|units| {
+            let listed = self.source.path(&volume, path).and_then(|units| {
                 let found = find(&volume, &units)?;
                 let below = self.recursive && found.file.is_directory();
                 Ok(if below {

@@ -19,6 +19,11 @@ pub struct Source {
     #[arg(long, value_name = "NUMBER")]
     volume: Option<u32>,
 
+    /// Of a layer, take paths as they are on its volume. Without it those that do not begin with a name in the volume's root
+    /// are meant as on drive C:, and so below \Files
+    #[arg(long)]
+    raw: bool,
+
     #[command(flatten)]
     opening: Opening,
 }
@@ -30,6 +35,24 @@ impl Source {
         cv_volume::open_volume(&image, self.volume).with_context(|| self.image.display().to_string())
     }
 
+    /// A path in the volume as the user gave it; of a layer as it would be on drive C:.
+    pub fn path(&self, volume: &Volume, path: &OsStr) -> anyhow::Result<Vec<u16>> {
+        let given = units(path)?;
+        let Some(first) = cv_winname::components(&given).next() else {
+            return Ok(given);
+        };
+        let is_there = |name: &[u16]| volume.open_path(name).is_ok();
+        let name = |text: &str| text.encode_utf16().collect::<Vec<_>>();
+        let is_layer = || is_there(&name(layerfmt::MANIFEST_NAME)) && is_there(&name(layerfmt::FILES_DIRECTORY));
+        if self.raw || is_there(first) || !is_layer() {
+            return Ok(given);
+        }
+        let mut path = name(layerfmt::FILES_DIRECTORY);
+        path.push(u16::from(b'\\'));
+        path.extend(given);
+        Ok(path)
+    }
+
     /// The image's name, for errors.
     pub fn name(&self) -> String {
         Path::new(&self.image).display().to_string()
@@ -37,7 +60,7 @@ impl Source {
 }
 
 /// A path as the user gave it, in 16-bit units.
-pub fn units(path: &OsStr) -> anyhow::Result<Vec<u16>> {
+fn units(path: &OsStr) -> anyhow::Result<Vec<u16>> {
     #[cfg(unix)]
     let units = {
         use std::os::unix::ffi::OsStrExt;

@@ -2,7 +2,7 @@
 
 use super::entry::kind;
 use super::ls::tell_skipped;
-use super::source::{Source, threads, units};
+use super::source::{Source, threads};
 use crate::{Outcome, print};
 use anyhow::Context;
 use clap::Args;
@@ -52,7 +52,9 @@ impl Arguments {
         let volume = self.source.open()?;
         let path = self.path.clone().unwrap_or_default();
         let shown = || format!("{}: {}", self.source.name(), path.display());
-        let found = units(&path)
+        let found = self
+            .source
+            .path(&volume, &path)
             .and_then(|units| Ok(find(&volume, &units)?))
             .with_context(shown)?;
         let above = found.names.len();

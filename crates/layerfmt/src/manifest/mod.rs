@@ -17,6 +17,7 @@ pub use provenance::{Dropped, Provenance, Readiness};
 use crate::Sha256Sum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The schema that this crate writes.
@@ -276,6 +277,24 @@ impl Manifest {
         bytes.push(b'\n');
         bytes
     }
+}
+
+/// The identity that a layer without one gets: a version 8 UUID of its manifest with a nil id, byte for byte.
+pub(crate) fn made_id(with_nil_id: &[u8]) -> Uuid {
+    let sum: [u8; 32] = Sha256::digest(with_nil_id).into();
+    Uuid::new_v8(sum.first_chunk().copied().unwrap_or_default())
+}
+
+/// Whether the id in a manifest is the one that was made for these bytes; `None` where somebody chose it, so that it says
+/// nothing of them.
+pub(crate) fn has_made_id(manifest: &Manifest, bytes: &[u8]) -> Option<bool> {
+    if manifest.id.get_version_num() != 8 {
+        return None;
+    }
+    let id = manifest.id.to_string();
+    let text = std::str::from_utf8(bytes).ok()?;
+    let with_nil_id = text.replacen(&id, &Uuid::nil().to_string(), 1);
+    Some(made_id(with_nil_id.as_bytes()) == manifest.id)
 }
 
 #[cfg(test)]

@@ -1,13 +1,27 @@
 //! Where a layer's files come from: each source adds what it holds to a [`FileTree`](crate::content::FileTree), and gives
 //! the streams later, when they are written.
 
+mod archive;
+mod file_at;
+#[cfg(target_os = "linux")]
+mod folder;
+mod names;
+mod tar_file;
 mod volume;
+mod zip_file;
 
+pub use archive::{ArchiveOptions, add_archive};
+#[cfg(target_os = "linux")]
+pub use folder::add_folder;
+pub(crate) use volume::read_metadata;
 pub use volume::{VolumeOrigin, add_directory, add_volume};
 
-use crate::content::TreeError;
+use crate::content::{FileTree, NodeId, TreeError};
 use cv_disk::{Cancelled, ReadError};
+use cv_hive::Name;
 use cv_ntfs::FileError;
+use std::io;
+use std::path::PathBuf;
 
 /// Levels of directories at most.
 pub const MAX_DEPTH: usize = 512;
@@ -38,6 +52,23 @@ pub enum SourceError {
         /// What failed.
         source: ReadError,
     },
+    /// A folder cannot be read, or holds what no volume can.
+    #[cfg(target_os = "linux")]
+    #[error("{}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What failed.
+        source: cv_volume::FolderError,
+    },
+    /// An archive cannot be read.
+    #[error("cannot read {}", archive.display())]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
     /// Something is not as it must be.
     #[error("{path}: {reason}")]
     Refused {
@@ -58,4 +89,11 @@ pub enum SourceError {
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// Removes what has the name already.
+fn make_way(tree: &mut FileTree, directory: NodeId, name: &Name) {
+    if let Some(old) = tree.child(directory, name.units()) {
+        tree.remove(old);
+    }
 }

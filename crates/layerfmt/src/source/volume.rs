@@ -1,6 +1,6 @@
 //! An NTFS volume, or a directory of one, as a source.
 
-use super::{MAX_DEPTH, MAX_NAMES, SourceError};
+use super::{MAX_DEPTH, MAX_NAMES, SourceError, make_way};
 use crate::content::{FileTree, Metadata, NodeId, NodeKind, Origin, Stream, StreamContent};
 use crate::content::{kept_attributes, reparse_tag};
 use cv_disk::{ExtentKind, Extents, Progress};
@@ -127,7 +127,7 @@ impl Walk {
         for entry in listed.all_entries() {
             let entry = entry.map_err(|source| failed(tree, source))?;
             let record = entry.reference.record();
-            if is_in_root && cv_volume::is_system_record(record) {
+            if is_in_root && (record == ROOT.record || cv_volume::is_system_record(record)) {
                 continue;
             }
             if entry.is_short_name() {
@@ -187,12 +187,6 @@ impl Walk {
 
     fn metadata(&self, tree: &FileTree, node: NodeId, file: &File) -> Result<Metadata, SourceError> {
         read_metadata(file, &self.origin).map_err(|error| error.at(shown(tree, node)))
-    }
-}
-
-fn make_way(tree: &mut FileTree, directory: NodeId, name: &Name) {
-    if let Some(old) = tree.child(directory, name.units()) {
-        tree.remove(old);
     }
 }
 

@@ -5,12 +5,12 @@ use super::volume_tree::{Given, LateStreams, Slot, VolumeTree};
 use crate::Sha256Sum;
 use crate::content::StreamContent;
 use crate::index::{BLOCK_SIZE, Index};
+use crate::manifest::made_id;
 use crate::manifest::{Manifest, Sealed};
 use crate::sign::SIGNATURE_FILE_SIZE;
 use cv_ntfs::write::tree_hash::{ChainingValue, root_of};
 use cv_ntfs::write::{Hashes, OpenStream, Source, SourceError, StreamId};
 use std::sync::{Arc, Mutex, PoisonError};
-use uuid::Uuid;
 
 const _: () = assert!(BLOCK_SIZE == cv_ntfs::write::tree_hash::GROUP);
 
@@ -128,7 +128,7 @@ impl Source for LayerSource<'_> {
         if stream == self.late.manifest {
             unsealed.manifest.index = Self::sealed(self.late.index, unsealed.index_size, hashes);
             if unsealed.manifest.id.is_nil() {
-                unsealed.manifest.id = id_of(&unsealed.manifest);
+                unsealed.manifest.id = made_id(&unsealed.manifest.to_bytes());
             }
             unsealed.manifest_bytes = unsealed.manifest.to_bytes();
             return Ok(unsealed.manifest_bytes.clone());
@@ -152,14 +152,4 @@ impl Source for LayerSource<'_> {
         let (sum, _) = self.given(token)?.known.as_ref()?;
         Some(sum.0)
     }
-}
-
-/// The identity of a layer that has none: the same for the same contents, whenever they are put together.
-fn id_of(manifest: &Manifest) -> Uuid {
-    let contents = Manifest {
-        id: Uuid::nil(),
-        created: String::new(),
-        ..manifest.clone()
-    };
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, &contents.to_bytes())
 }

@@ -6,5 +6,8 @@ mod manifest_schema;
 mod registry_judged;
 mod round_trip;
 mod sign;
+#[cfg(target_os = "linux")]
+mod sources;
 mod stack;
 mod support;
+mod verified;

@@ -1,0 +1,4 @@
+//! Commands on layers.
+
+pub mod inspect;
+pub mod verify;
