@@ -1,5 +1,6 @@
 //! The command line of cvtool: arguments, progress, printing. What it does is in the crates below.
 
+mod capture;
 mod diff;
 mod image;
 mod interrupt;
@@ -29,6 +30,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Record an install into a layer
+    #[command(subcommand)]
+    Capture(capture::Command),
     /// Work on disk images by themselves: VHD, VHDX, VMDK and raw
     #[command(subcommand)]
     Image(image::Command),
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     interrupt::listen();
     let result = match &arguments.command {
+        Command::Capture(command) => command.run(),
         Command::Image(command) => command.run(),
         Command::Reg(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),

@@ -5,7 +5,7 @@ mod commit;
 mod compact;
 mod compare;
 mod convert;
-mod create;
+pub mod create;
 mod info;
 mod map;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use cv_image::{Format, Gate, Image, OpenError, OpenOptions};
 use std::path::{Path, PathBuf};
 
 /// Options of every command that opens an image.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Opening {
     /// Take the image for this format instead of recognising it: raw, vhd, vhdx or vmdk
     #[arg(long, value_name = "FORMAT")]

@@ -1,0 +1,37 @@
+//! How an installer ran.
+
+use serde::{Deserialize, Serialize};
+
+/// Exit codes by which Windows Installer asks for a restart, or says that it has begun one.
+const REBOOT: [i32; 2] = [3010, 1641];
+
+/// How an installer ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installer {
+    /// What was run.
+    pub command: Vec<String>,
+    /// Its exit code; `None` where it was ended.
+    pub exit_code: Option<i32>,
+    /// Seconds until it and all that it started had ended.
+    pub seconds: u64,
+    /// What it wrote to its output, the last of it.
+    pub output: String,
+}
+
+impl Installer {
+    /// Whether it wants the machine to start again.
+    pub fn wants_reboot(&self) -> bool {
+        self.exit_code.is_some_and(is_reboot)
+    }
+
+    /// Whether it did what it should.
+    pub fn succeeded(&self) -> bool {
+        self.exit_code == Some(0) || self.wants_reboot()
+    }
+}
+
+/// Hosts that are no Windows keep the low byte of an exit code alone.
+fn is_reboot(code: i32) -> bool {
+    let low = |wanted: i32| code == wanted || (cfg!(unix) && code == wanted & 0xFF);
+    REBOOT.into_iter().any(low)
+}

@@ -1,0 +1,22 @@
+//! From what changed to what a layer holds.
+//!
+//! [`gather()`] turns the changes between two snapshots into content with everything in it, deletions as whiteouts and
+//! tombstones; [`select()`] leaves out what rules drop, and says of every item what became of it and why. What was gathered
+//! can be selected from again, with other rules.
+
+mod files;
+mod gather;
+mod installer;
+mod items;
+mod layer;
+mod metadata;
+mod registry;
+mod report;
+mod select;
+
+pub use gather::{Gathered, Sides, gather};
+pub use installer::Installer;
+pub use items::{Change, Items};
+pub use layer::{LayerOptions, content};
+pub use report::{Captured, Counts, Report};
+pub use select::{Selection, select};

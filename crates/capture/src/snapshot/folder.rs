@@ -1,0 +1,221 @@
+//! The snapshot of a folder of the host: a Wine prefix, or one laid out as drive C:.
+
+use super::files::{Entry, EntryId, EntryKind, FilesBuilder};
+use super::machine::{Problem, Snapshot, SnapshotError};
+use super::registry::{self, HiveFiles, Registry};
+use crate::rules::Platform;
+use cv_ntfs::structure::{FileAttributes, NtfsTime};
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The directory of a Wine prefix that is drive C:.
+pub const DRIVE_C: &str = "drive_c";
+
+pub fn snapshot(folder: &Path, threads: usize) -> Result<Snapshot, SnapshotError> {
+    let is_prefix = folder.join("system.reg").is_file() && folder.join(DRIVE_C).is_dir();
+    let top = if is_prefix {
+        folder.join(DRIVE_C)
+    } else {
+        folder.to_path_buf()
+    };
+    let mut walk = Walk::new(&top, is_prefix)?;
+    while let Some((path, number)) = walk.pending.pop() {
+        walk.directory(&path, number);
+    }
+    let (files, twins) = walk.builder.finish();
+    let mut problems = walk.problems;
+    problems.extend(twins.into_iter().map(|path| Problem {
+        path: String::from_utf8_lossy(&path).into_owned(),
+        reason: "another name there differs from it in case alone".to_owned(),
+    }));
+    let mut registry = Registry::default();
+    if is_prefix {
+        registry::add_wine(&mut registry, folder, &files, &mut problems);
+    } else {
+        let hives = FolderHives { paths: walk.hive_paths };
+        registry = registry::of_hives(&files, &hives, threads, &mut problems);
+        registry::add_loose(&mut registry, folder, &mut problems);
+    }
+    Ok(Snapshot {
+        platform: if is_prefix { Platform::Wine } else { Platform::Windows },
+        files,
+        registry,
+        problems,
+    })
+}
+
+struct Walk {
+    builder: FilesBuilder,
+    pending: Vec<(PathBuf, u32)>,
+    problems: Vec<Problem>,
+    /// Where files stand that may be hives or their logs, by id.
+    hive_paths: HashMap<EntryId, PathBuf>,
+    top: PathBuf,
+    is_prefix: bool,
+}
+
+impl Walk {
+    fn new(top: &Path, is_prefix: bool) -> Result<Self, SnapshotError> {
+        let metadata = fs::metadata(top)?;
+        if !metadata.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
+        }
+        let root = Entry::new(Vec::new(), EntryKind::Directory, id_of(&metadata));
+        Ok(Self {
+            builder: FilesBuilder::new(volume_of(&metadata), root),
+            pending: vec![(top.to_path_buf(), 0)],
+            problems: Vec::new(),
+            hive_paths: HashMap::new(),
+            top: top.to_path_buf(),
+            is_prefix,
+        })
+    }
+
+    fn problem(&mut self, path: &Path, reason: &str) {
+        let path = path.strip_prefix(&self.top).unwrap_or(path);
+        self.problems.push(Problem {
+            path: path.display().to_string(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn directory(&mut self, path: &Path, number: u32) {
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.problem(path, &error.to_string()),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.problem(path, &error.to_string());
+                    continue;
+                }
+            };
+            match entry.metadata() {
+                Ok(metadata) => self.entry(&entry, &metadata, number),
+                // It went away since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.problem(&entry.path(), &error.to_string()),
+            }
+        }
+    }
+
+    fn entry(&mut self, host: &fs::DirEntry, metadata: &Metadata, directory: u32) {
+        let name = host.file_name();
+        let bytes = name.as_encoded_bytes();
+        let units = match cv_winname::wtf8::decode(bytes) {
+            Ok(units) => units,
+            Err(error) => return self.problem(&host.path(), &error.to_string()),
+        };
+        if let Err(fault) = cv_winname::check_stored_component(&units) {
+            return self.problem(&host.path(), &fault.to_string());
+        }
+        let file_type = metadata.file_type();
+        if directory == 0 && file_type.is_file() && !self.is_prefix && registry::is_loose(bytes) {
+            return;
+        }
+        let kind = if file_type.is_dir() {
+            EntryKind::Directory
+        } else if file_type.is_file() {
+            EntryKind::File
+        } else if file_type.is_symlink() {
+            EntryKind::Link
+        } else {
+            return self.problem(&host.path(), "a FIFO, a socket or a device");
+        };
+        let mut entry = Entry::new(bytes.to_vec(), kind, id_of(metadata));
+        if kind == EntryKind::File {
+            entry.size = metadata.len();
+        }
+        entry.modified = metadata.modified().map_or(0, ticks);
+        entry.created = metadata.created().map_or(entry.modified, ticks);
+        entry.changed = changed(metadata);
+        if kind == EntryKind::File && metadata.permissions().readonly() {
+            entry.attributes = FileAttributes::READONLY.bits();
+        }
+        if kind == EntryKind::Link {
+            match fs::read_link(host.path()) {
+                Ok(target) => entry.reparse = Some(target.as_os_str().as_encoded_bytes().to_vec()),
+                Err(error) => return self.problem(&host.path(), &error.to_string()),
+            }
+        }
+        if kind == EntryKind::File && registry::may_be_hive(bytes) {
+            self.hive_paths.insert(entry.id, host.path());
+        }
+        match self.builder.add(directory, entry) {
+            Some(number) if kind == EntryKind::Directory => self.pending.push((host.path(), number)),
+            Some(_) => {}
+            None => self.problem(&host.path(), "more names than a snapshot can have"),
+        }
+    }
+}
+
+fn ticks(time: SystemTime) -> u64 {
+    let time = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => NtfsTime::from_unix(after.as_secs().cast_signed(), after.subsec_nanos()),
+        Err(before) => NtfsTime::from_unix(-before.duration().as_secs().cast_signed(), 0),
+    };
+    time.unwrap_or_default().0
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    NtfsTime::from_unix(metadata.ctime(), nanoseconds).unwrap_or_default().0
+}
+
+#[cfg(not(unix))]
+fn changed(metadata: &Metadata) -> u64 {
+    metadata.modified().map_or(0, ticks)
+}
+
+#[cfg(unix)]
+fn id_of(metadata: &Metadata) -> EntryId {
+    use std::os::unix::fs::MetadataExt;
+    EntryId(metadata.ino())
+}
+
+/// Without an inode there is no id to know a file by.
+#[cfg(not(unix))]
+fn id_of(_metadata: &Metadata) -> EntryId {
+    EntryId(0)
+}
+
+#[cfg(unix)]
+fn volume_of(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.dev()
+}
+
+#[cfg(not(unix))]
+fn volume_of(_metadata: &Metadata) -> u64 {
+    0
+}
+
+struct FolderHives {
+    paths: HashMap<EntryId, PathBuf>,
+}
+
+impl HiveFiles for FolderHives {
+    fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, String> {
+        let path = self.paths.get(&entry.id).ok_or("no such file was listed")?;
+        read_file(path, limit).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let reason = format!("more than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
+}
