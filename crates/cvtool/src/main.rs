@@ -1,5 +1,6 @@
 //! The command line of cvtool: arguments, progress, printing. What it does is in the crates below.
 
+mod build;
 mod capture;
 mod diff;
 mod image;
@@ -42,6 +43,8 @@ enum Command {
     Inspect(layer::inspect::Arguments),
     /// Verify a layer: container, volume, hives, every file, and its signature
     Verify(layer::verify::Arguments),
+    /// Build a layer from a recipe
+    Build(Box<build::Arguments>),
     /// List what a directory of an NTFS volume holds
     Ls(volume::ls::Arguments),
     /// Draw the tree of directories and files of an NTFS volume
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Reg(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
+        Command::Build(arguments) => arguments.run(),
         Command::Ls(arguments) => arguments.run(),
         Command::Tree(arguments) => arguments.run(),
         Command::Cat(arguments) => arguments.run(),

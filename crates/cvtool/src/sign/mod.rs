@@ -1,6 +1,6 @@
 //! Keys and signatures of layers.
 
 pub mod keygen;
-mod password;
+pub mod password;
 #[expect(clippy::module_inception, reason = "the command's own name")]
 pub mod sign;

@@ -21,6 +21,7 @@ mod build;
 mod entries;
 mod font;
 mod globs;
+mod host;
 mod mistake;
 mod model;
 mod parse;
@@ -31,6 +32,7 @@ mod values;
 mod variables;
 
 pub use build::{BuildOptions, Host, HostError, build};
+pub use host::{Outside, RecipeFolder};
 pub use mistake::{Marked, Mistake, Position, RecipeError};
 pub use model::{
     FontEntry, Hidden, Output, Recipe, RegistrySource, Script, Selection, ShortcutEntry, Source, SourceKind,

@@ -14,6 +14,19 @@ impl Selection {
 /// Puts what `selection` takes of `source` below `at`, a path from the root of `target`. Directories are merged; a file takes
 /// the place of what is there. Gives how many names were taken.
 pub fn graft(target: &mut FileTree, at: &[u16], source: &FileTree, selection: &Selection) -> Result<u64, TreeError> {
+    graft_from(target, at, source, FileTree::ROOT, selection)
+}
+
+/// As [`graft`], of what is below the directory `top` of `source` alone.
+pub(super) fn graft_from(
+    target: &mut FileTree,
+    at: &[u16],
+    source: &FileTree,
+    top: NodeId,
+    selection: &Selection,
+) -> Result<u64, TreeError> {
+    let above = source.path(top).len();
+    let above = if above == 0 { 0 } else { above + 1 };
     let mut grafting = Grafting {
         at: at.to_vec(),
         directories: HashMap::new(),
@@ -21,8 +34,9 @@ pub fn graft(target: &mut FileTree, at: &[u16], source: &FileTree, selection: &S
         taken: 0,
     };
     // Directories that are not taken themselves are there all the same where something in them is.
-    for node in source.walk(FileTree::ROOT) {
-        let path = String::from_utf8_lossy(&source.path(node)).into_owned();
+    for node in source.walk(top) {
+        let path = source.path(node);
+        let path = String::from_utf8_lossy(&path[above..]);
         let depth = path.split('/').count();
         if depth > selection.strip && selection.takes(&path) {
             grafting.take(target, source, node, depth - selection.strip)?;
