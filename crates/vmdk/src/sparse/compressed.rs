@@ -109,11 +109,12 @@ impl GrainDecoder {
         Ok(())
     }
 
-    /// Where a grain that begins at `offset` ends at the latest.
+    /// Where a grain that begins at `offset` ends at the latest; one that begins behind the file's end has no bytes.
     fn end_of(&self, offset: u64, next: Option<u64>, file_length: u64) -> u64 {
         let most = offset
             .saturating_add(compressed_size_max(self.grain_size))
-            .min(file_length);
+            .min(file_length)
+            .max(offset);
         match next {
             Some(next) if next > offset => most.min(next),
             _ => most,
@@ -245,4 +246,28 @@ pub(super) fn outside(offset: u64, file_length: u64) -> ReadError {
 /// An entry that means nothing.
 pub(super) fn invalid(grain: Grain) -> ReadError {
     Damage::new("grain table entry", 0, "a known kind of entry", format!("{grain:?}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cv_disk::MemoryDisk;
+
+    #[test]
+    fn grains_behind_the_end_of_the_file_are_refused() {
+        let file = MemoryDisk::new(1 << 16);
+        let decoder = GrainDecoder::new(4096, true);
+        for places in [
+            [1 << 20, 1 << 20],
+            [1 << 20, 1 << 12],
+            [0xfe00, 1 << 17],
+            [1 << 17, (1 << 17) + 512],
+        ] {
+            let grains = places.map(Grain::At);
+            for next in [None, Some(1 << 21), Some(512)] {
+                let mut buf = vec![0; 8192];
+                assert!(decoder.read(&file, &grains, next, &mut buf, 0).is_err(), "{places:?}");
+            }
+        }
+    }
 }
