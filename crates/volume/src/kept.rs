@@ -23,12 +23,19 @@ pub const STREAM_PREFIX: &[u8] = b"user.";
 /// One of the things kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
+    /// File attributes.
     Attributes,
+    /// The four times.
     Times,
+    /// The security descriptor.
     Security,
+    /// Reparse data.
     ReparseData,
+    /// The object id.
     ObjectId,
+    /// Extended attributes.
     ExtendedAttributes,
+    /// The 8.3 name.
     ShortName,
 }
 

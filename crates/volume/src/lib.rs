@@ -30,7 +30,7 @@ mod disk_layout;
 mod extract;
 mod find;
 #[cfg(unix)]
-mod kept;
+pub mod kept;
 mod list;
 #[cfg(target_os = "linux")]
 mod pack;
@@ -41,7 +41,8 @@ pub use check::{CheckError, Checked, Part, check};
 pub use disk_layout::{DiskLayout, Scheme};
 #[cfg(unix)]
 pub use extract::{
-    ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, StreamPlace, extract,
+    ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, Naming, StreamPlace, extract,
+    keep, relative_target,
 };
 pub use find::{FindError, Place, open_volume, open_volumes};
 pub use list::{Details, Entry, Skipped, details, list, list_below};

@@ -45,6 +45,24 @@ pub fn host_target(volume: &Volume, directory: &[Vec<u16>], point: &ReparsePoint
     Some(relative(directory, &target))
 }
 
+/// Where `point`, a link in the directory `directory`, leads from that directory on, whether or not anything is there; `None`
+/// where it leads out of the volume, or is no link. The letter of any drive stands for this volume.
+pub fn relative_target(directory: &[Vec<u16>], point: &ReparsePoint) -> Option<Vec<u8>> {
+    let target = match point {
+        ReparsePoint::Symlink {
+            substitute_name,
+            is_relative: true,
+            ..
+        } => joined(directory, substitute_name)?,
+        ReparsePoint::Symlink { substitute_name, .. } | ReparsePoint::MountPoint { substitute_name, .. } => {
+            joined(&[], below_drive(substitute_name)?)?
+        }
+        ReparsePoint::LxSymlink { target, .. } => return (!target.contains(&0)).then(|| target.clone()),
+        ReparsePoint::WofFile(_) | ReparsePoint::Other { .. } => return None,
+    };
+    Some(relative(directory, &target))
+}
+
 const DOT: u16 = b'.' as u16;
 
 /// `path` from `directory` on, without `.` and `..`; `None` where it leaves the root, or no host could store it.

@@ -62,7 +62,8 @@ impl Naming {
         }
     }
 
-    fn set(self, file: BorrowedFd<'_>, kept: Kept, value: &[u8]) -> Result<(), Errno> {
+    /// Keeps one thing.
+    pub fn set(self, file: BorrowedFd<'_>, kept: Kept, value: &[u8]) -> Result<(), Errno> {
         let name = [self.prefix, kept.name()].concat();
         rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())
     }
