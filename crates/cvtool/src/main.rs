@@ -6,6 +6,8 @@ mod diff;
 mod image;
 mod interrupt;
 mod layer;
+#[cfg(target_os = "linux")]
+mod mount;
 mod print;
 mod progress;
 mod reg;
@@ -64,6 +66,18 @@ enum Command {
     Keygen(sign::keygen::Arguments),
     /// Sign a layer, in place
     Sign(sign::sign::Arguments),
+    /// Mount the merged view of a base, layers and a writable folder
+    #[cfg(target_os = "linux")]
+    Mount(mount::start::Arguments),
+    /// Attach a layer to a mount that is in use
+    #[cfg(target_os = "linux")]
+    Attach(mount::attach::Arguments),
+    /// Detach a layer from a mount that is in use
+    #[cfg(target_os = "linux")]
+    Detach(mount::detach::Arguments),
+    /// Show the stack of a mount, or why a path of it shows what it shows
+    #[cfg(target_os = "linux")]
+    Status(mount::status::Arguments),
 }
 
 /// What a command found out, as the exit status tells it.
@@ -97,6 +111,14 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => arguments.run(),
         Command::Keygen(arguments) => arguments.run(),
         Command::Sign(arguments) => arguments.run(),
+        #[cfg(target_os = "linux")]
+        Command::Mount(arguments) => arguments.run(),
+        #[cfg(target_os = "linux")]
+        Command::Attach(arguments) => arguments.run(),
+        #[cfg(target_os = "linux")]
+        Command::Detach(arguments) => arguments.run(),
+        #[cfg(target_os = "linux")]
+        Command::Status(arguments) => arguments.run(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -1,0 +1,160 @@
+//! `cvtool mount`.
+
+use crate::{Outcome, interrupt};
+use anyhow::{Context, bail};
+use clap::Args;
+use layerfs::facts::Owner;
+use layerfs::sources::Allowed;
+use layerfs::{MountOptions, Mounted};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// What to mount, and where.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Arguments {
+    /// What everything stands on: a folder, a Wine prefix, or a disk image with an NTFS volume
+    #[arg(long, value_name = "DIR|IMAGE")]
+    base: PathBuf,
+
+    /// A layer in its disk image; each stands above those before it
+    #[arg(long = "layer", value_name = "LAYER")]
+    layers: Vec<PathBuf>,
+
+    /// The folder that takes the writes; without it the view is read-only
+    #[arg(long, value_name = "DIR")]
+    writable: Option<PathBuf>,
+
+    /// Where the view is to be seen: an empty folder
+    mountpoint: PathBuf,
+
+    /// Stay in the foreground until unmounted or interrupted
+    #[arg(short, long)]
+    foreground: bool,
+
+    /// Take names that differ in case alone for different names
+    #[arg(long)]
+    case_sensitive: bool,
+
+    /// Let other users look, as far as permissions allow
+    #[arg(long)]
+    allow_other: bool,
+
+    /// The user whose the files of volumes are
+    #[arg(long, value_name = "NUMBER")]
+    uid: Option<u32>,
+
+    /// The group whose the files of volumes are
+    #[arg(long, value_name = "NUMBER")]
+    gid: Option<u32>,
+
+    /// The permissions that nobody has on files of volumes, in octal
+    #[arg(long, value_name = "MODE", default_value = "022", value_parser = octal)]
+    umask: u16,
+
+    /// Threads that answer the kernel
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
+
+    /// Have the kernel ask for every read and write of files in the writable folder
+    #[arg(long)]
+    no_passthrough: bool,
+
+    /// Also open parents and extents in this folder and below; without it only those in the image's own folder and below
+    #[arg(long, value_name = "FOLDER")]
+    allow: Vec<PathBuf>,
+}
+
+fn octal(text: &str) -> Result<u16, String> {
+    u16::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "expected an octal number up to 777".to_owned())
+}
+
+/// What the process in the background says once programs see the view.
+const READY: &str = "ready";
+
+/// Tells the process in the background that it is there.
+const BACKGROUND: &str = "CVTOOL_MOUNT_IN_BACKGROUND";
+
+impl Arguments {
+    /// Mounts, and waits for the end where it stays in the foreground.
+    pub fn run(&self) -> anyhow::Result<Outcome> {
+        let is_background = std::env::var_os(BACKGROUND).is_some();
+        if !self.foreground && !is_background {
+            return run_in_background();
+        }
+        let defaults = MountOptions::new(&self.base);
+        let options = MountOptions {
+            layers: self.layers.clone(),
+            writable: self.writable.clone(),
+            allowed: Allowed {
+                folders: self.allow.clone(),
+            },
+            case_sensitive: self.case_sensitive,
+            allow_other: self.allow_other,
+            owner: Owner {
+                uid: self.uid.unwrap_or(defaults.owner.uid),
+                gid: self.gid.unwrap_or(defaults.owner.gid),
+                umask: self.umask,
+            },
+            threads: self.threads.unwrap_or(defaults.threads),
+            passthrough: !self.no_passthrough,
+            ..defaults
+        };
+        let mounted = Mounted::start(&self.mountpoint, &options)?;
+        let stopper = mounted.stopper();
+        interrupt::tell(move || stopper.stop());
+        if is_background {
+            let mut out = std::io::stdout();
+            writeln!(out, "{READY}")?;
+            out.flush()?;
+        }
+        mounted
+            .wait()
+            .with_context(|| format!("the mount at {} ended", self.mountpoint.display()))?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Starts another process that mounts, and waits until it has.
+fn run_in_background() -> anyhow::Result<Outcome> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let program = std::env::current_exe().context("cannot find the program itself")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env(BACKGROUND, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C at this terminal is not meant for it.
+        .process_group(0)
+        .spawn()
+        .context("cannot start the process that serves the mount")?;
+    let mut said = String::new();
+    if let Some(out) = child.stdout.take() {
+        BufReader::new(out).read_line(&mut said)?;
+    }
+    if said.trim_end() == READY {
+        return Ok(Outcome::Done);
+    }
+    let mut error = String::new();
+    if let Some(mut err) = child.stderr.take() {
+        err.read_to_string(&mut error)?;
+    }
+    child.wait()?;
+    let error = error.trim_end();
+    let error = error.strip_prefix("cvtool: ").unwrap_or(error);
+    bail!(
+        "{}",
+        if error.is_empty() {
+            "the process that serves the mount ended"
+        } else {
+            error
+        }
+    )
+}

@@ -1,0 +1,177 @@
+//! What single operations do.
+
+use super::support::{Lab, can_mount};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
+
+fn names(path: impl AsRef<std::path::Path>) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn names_ignore_case_and_keep_it() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/Program Files/App/App.exe", b"program");
+    lab.mount(&["--base", "base"]);
+    let mnt = lab.mnt();
+    assert_eq!(fs::read(mnt.join("PROGRAM files/app/APP.EXE")).unwrap(), b"program");
+    assert_eq!(names(mnt.join("program FILES/APP")), ["App.exe"]);
+    // The marker by which Wine knows is there when asked for, and in no listing.
+    assert!(mnt.join("Program Files/.ciopfs").exists());
+    assert_eq!(names(&mnt), ["Program Files"]);
+    assert_eq!(
+        fs::write(mnt.join("new"), "").unwrap_err().kind(),
+        ErrorKind::ReadOnlyFilesystem
+    );
+    lab.terminate();
+    assert!(!lab.is_mounted());
+}
+
+#[test]
+fn writes_go_to_the_writable_folder_alone() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/Dir/File.txt", b"one");
+    lab.put("base/Dir/Gone.txt", b"two");
+    lab.put("base/Dir/Sub/Deep.txt", b"three");
+    symlink("Dir/File.txt", lab.path("base/link")).unwrap();
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    let mnt = lab.mnt();
+    let before = fs::metadata(mnt.join("dir/file.txt")).unwrap().ino();
+    let mut reader = File::open(mnt.join("Dir/File.txt")).unwrap();
+    OpenOptions::new()
+        .append(true)
+        .open(mnt.join("DIR/FILE.TXT"))
+        .unwrap()
+        .write_all(b" more")
+        .unwrap();
+    // The copy is the same file: same number, and who had it open sees what was written.
+    assert_eq!(fs::metadata(mnt.join("dir/file.txt")).unwrap().ino(), before);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "one more");
+    assert_eq!(fs::read_to_string(mnt.join("link")).unwrap(), "one more");
+    fs::remove_file(mnt.join("dir/gone.TXT")).unwrap();
+    fs::rename(mnt.join("dir"), mnt.join("Moved")).unwrap();
+    assert_eq!(names(&mnt), ["Moved", "link"]);
+    assert_eq!(names(mnt.join("moved")), ["File.txt", "Sub"]);
+    assert_eq!(fs::read(mnt.join("moved/sub/deep.txt")).unwrap(), b"three");
+    // A directory in the place of one that went shows nothing of it.
+    fs::create_dir(mnt.join("Dir")).unwrap();
+    assert!(names(mnt.join("dir")).is_empty());
+    assert_eq!(
+        fs::create_dir(mnt.join("DIR")).unwrap_err().kind(),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(
+        fs::remove_dir(mnt.join("Moved")).unwrap_err().kind(),
+        ErrorKind::DirectoryNotEmpty
+    );
+    lab.kill();
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    assert_eq!(names(&mnt), ["Dir", "Moved", "link"]);
+    assert!(names(mnt.join("dir")).is_empty());
+    assert_eq!(fs::read(mnt.join("moved/file.txt")).unwrap(), b"one more");
+    assert_eq!(fs::read(lab.path("base/Dir/File.txt")).unwrap(), b"one");
+    assert_eq!(names(lab.path("base/Dir")), ["File.txt", "Gone.txt", "Sub"]);
+    lab.unmount();
+}
+
+#[test]
+fn files_live_on_without_a_name() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/lower", b"lower");
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    let mnt = lab.mnt();
+    let mut lower = File::open(mnt.join("lower")).unwrap();
+    fs::remove_file(mnt.join("lower")).unwrap();
+    let mut text = String::new();
+    lower.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "lower");
+    let mut upper = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(mnt.join("upper"))
+        .unwrap();
+    fs::remove_file(mnt.join("UPPER")).unwrap();
+    upper.write_all(b"written after").unwrap();
+    assert_eq!(upper.metadata().unwrap().len(), 13);
+    upper.seek(SeekFrom::Start(8)).unwrap();
+    text.clear();
+    upper.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "after");
+    assert!(names(&mnt).is_empty());
+    drop((lower, upper));
+    lab.unmount();
+}
+
+#[test]
+fn links_times_sizes_and_attributes_are_kept() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/file", b"content");
+    lab.mount(&["--base", "base", "--writable", "writable", "--no-passthrough"]);
+    let mnt = lab.mnt();
+    let file = mnt.join("file");
+    fs::hard_link(&file, mnt.join("other")).unwrap();
+    let (one, two) = (fs::metadata(&file).unwrap(), fs::metadata(mnt.join("other")).unwrap());
+    assert_eq!((one.ino(), one.nlink()), (two.ino(), 2));
+    fs::write(mnt.join("other"), "changed").unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"changed");
+    let host = File::options().write(true).open(&file).unwrap();
+    host.set_len(3).unwrap();
+    rustix::fs::fallocate(&host, rustix::fs::FallocateFlags::empty(), 0, 100).unwrap();
+    assert_eq!(fs::metadata(mnt.join("OTHER")).unwrap().len(), 100);
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    host.set_modified(time).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), time);
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&file, "user.DOSATTRIB", b"0x22", flags).unwrap();
+    rustix::fs::setxattr(&file, "user.Zone.Identifier", b"[ZoneTransfer]", flags).unwrap();
+    let mut value = [0_u8; 32];
+    assert_eq!(rustix::fs::getxattr(&file, "system.ntfs_attrib", &mut value[..]), Ok(4));
+    assert_eq!(value[..4], [0x22, 0, 0, 0]);
+    assert_eq!(
+        rustix::fs::getxattr(mnt.join("other"), "user.Zone.Identifier", &mut value[..]),
+        Ok(14)
+    );
+    // The marks of the writable folder are not for programs.
+    assert!(rustix::fs::setxattr(&file, "user.overlay.opaque", b"y", flags).is_err());
+    symlink("file", mnt.join("soft")).unwrap();
+    assert_eq!(fs::read_link(mnt.join("SOFT")).unwrap().to_str(), Some("file"));
+    fs::rename(mnt.join("soft"), mnt.join("Softer")).unwrap();
+    assert_eq!(names(&mnt), ["Softer", "file", "other"]);
+    drop(host);
+    lab.unmount();
+}
+
+#[test]
+fn the_background_says_when_it_is_there() {
+    if !can_mount() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.put("base/file", b"there");
+    lab.done(&["mount", "--base", "base", "mnt"]);
+    assert_eq!(fs::read(lab.mnt().join("file")).unwrap(), b"there");
+    let status: serde_json::Value = serde_json::from_str(&lab.done(&["status", "--json", "mnt"])).unwrap();
+    assert_eq!(status["members"][0]["role"], "base");
+    assert!(lab.refused(&["mount", "--base", "nothing", "mnt"]).contains("nothing"));
+}

@@ -1,0 +1,37 @@
+//! The merged view of base, layers and writable volume as a FUSE file system, with layers attached and detached while it is
+//! mounted.
+//!
+//! ```no_run
+//! use layerfs::{MountOptions, Mounted};
+//! use std::path::Path;
+//!
+//! let mut options = MountOptions::new("windows.vhdx");
+//! options.layers.push("app.vhdx".into());
+//! options.writable = Some("changes".into());
+//! let mounted = Mounted::start(Path::new("mnt"), &options)?;
+//! mounted.running().attach(Path::new("other.vhdx"), 0, Vec::new())?;
+//! mounted.wait()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`sources`] | opens folders, volumes and layers by their paths |
+//! | [`member`] | makes them answer the merge engine |
+//! | [`nodes`] | the kernel's inodes: their numbers and paths |
+//! | [`view`] | the merged view by inodes: looking, reading, changing, attaching |
+//! | [`upper`] | carries out what the engine planned, in the writable folder |
+//! | [`fuse`] | the kernel's requests |
+//! | [`mount`], [`control`] | the mount as a whole, and the socket by which it is changed |
+
+pub mod control;
+pub mod facts;
+pub mod fuse;
+pub mod member;
+pub mod mount;
+pub mod nodes;
+pub mod sources;
+pub mod upper;
+pub mod view;
+
+pub use mount::{MountError, MountOptions, Mounted, Running, Stopper};
