@@ -5,7 +5,7 @@
 //! * [`check`]: what is wrong with a hive, and its repair.
 //! * [`recover()`]: what transaction logs hold and the hive does not.
 //! * [`edit`]: edits of a hive in place.
-//! * [`file`]: registry data in files of the host, whatever its form.
+//! * [`mod@file`]: registry data in files of the host, whatever its form.
 //! * [`text`]: `.reg` files and Wine's registry files.
 //! * [`Visitor`]: is told what a tree or a hive holds, key by key.
 //! * [`merge()`]: one tree laid over another; [`resolve`]: a stack of delta hives made one tree.

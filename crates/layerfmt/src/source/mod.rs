@@ -1,4 +1,4 @@
-//! Where a layer's files come from: each source adds what it holds to a [`FileTree`](crate::content::FileTree), and gives
+//! Where a layer's files come from: each source adds what it holds to a [`FileTree`], and gives
 //! the streams later, when they are written.
 
 mod archive;

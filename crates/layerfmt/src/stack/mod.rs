@@ -1,7 +1,7 @@
 //! Layers in a stack: who wins, what is hidden and by which rule, before anything is deployed.
 //!
-//! [`FileLayer`] makes a layer's index a member of a [`cv_overlay::Stack`], [`HiveLayer`] a hive; [`conflicts()`] and
-//! [`explain()`] ask stacks of both, and [`unmet`] says which of the manifests' `requires` and `conflicts` do not hold.
+//! [`FileLayer`] makes a layer's index a member of a [`cv_overlay::Stack`], [`HiveLayer`] a hive; [`LayerStack::conflicts`] and
+//! [`LayerStack::explain_path`] ask stacks of both, and [`unmet`] says which of the manifests' `requires` and `conflicts` do not hold.
 //!
 //! ```
 //! use cv_overlay::NamePath;

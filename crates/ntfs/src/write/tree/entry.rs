@@ -3,11 +3,11 @@
 use crate::structure::{FileAttributes, NtfsTime};
 use std::ops::Range;
 
-/// A file or directory of a [`Tree`].
+/// A file or directory of a [`Tree`](super::Tree).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(in crate::write) u32);
 
-/// A stream of a [`Tree`].
+/// A stream of a [`Tree`](super::Tree).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub(in crate::write) u32);
 
@@ -18,11 +18,11 @@ impl StreamId {
     }
 }
 
-/// A security descriptor of a [`Tree`].
+/// A security descriptor of a [`Tree`](super::Tree).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecurityId(pub(in crate::write) u32);
 
-/// A name of a [`Tree`].
+/// A name of a [`Tree`](super::Tree).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeName<'a> {
     /// The directory it is in.
@@ -68,7 +68,7 @@ pub struct Metadata {
     /// Its attributes. Those that follow from what it holds (sparse, compressed, reparse point, directory) are set by the
     /// writer, whatever stands here; of a directory `COMPRESSED` counts.
     pub attributes: FileAttributes,
-    /// Its security descriptor; `None` for that of [`PlanOptions::default_security`](super::PlanOptions::default_security).
+    /// Its security descriptor; `None` for that of [`PlanOptions::default_security`](crate::write::PlanOptions::default_security).
     pub security: Option<SecurityId>,
 }
 
@@ -77,7 +77,7 @@ pub struct Metadata {
 pub enum StreamContent<'a> {
     /// These bytes, which the tree keeps.
     Bytes(&'a [u8]),
-    /// `size` bytes that the [`Source`](super::Source) gives for `token`.
+    /// `size` bytes that the [`Source`](crate::write::Source) gives for `token`.
     Source {
         /// Bytes of the stream.
         size: u64,
