@@ -2,6 +2,7 @@
 
 mod build;
 mod capture;
+mod demo;
 mod diff;
 mod image;
 mod interrupt;
@@ -33,6 +34,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the main job on a small machine that cvtool brings with it
+    Demo(demo::Arguments),
     /// Record an install into a layer
     #[command(subcommand)]
     Capture(capture::Command),
@@ -94,33 +97,7 @@ enum Outcome {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     interrupt::listen();
-    let result = match &arguments.command {
-        Command::Capture(command) => command.run(),
-        Command::Image(command) => command.run(),
-        Command::Reg(arguments) => arguments.run(),
-        Command::Inspect(arguments) => arguments.run(),
-        Command::Verify(arguments) => arguments.run(),
-        Command::Build(arguments) => arguments.run(),
-        Command::Ls(arguments) => arguments.run(),
-        Command::Tree(arguments) => arguments.run(),
-        Command::Cat(arguments) => arguments.run(),
-        #[cfg(unix)]
-        Command::Extract(arguments) => arguments.run(),
-        Command::Diff(arguments) => arguments.run(),
-        Command::Conflicts(arguments) => arguments.run(),
-        Command::Explain(arguments) => arguments.run(),
-        Command::Keygen(arguments) => arguments.run(),
-        Command::Sign(arguments) => arguments.run(),
-        #[cfg(target_os = "linux")]
-        Command::Mount(arguments) => arguments.run(),
-        #[cfg(target_os = "linux")]
-        Command::Attach(arguments) => arguments.run(),
-        #[cfg(target_os = "linux")]
-        Command::Detach(arguments) => arguments.run(),
-        #[cfg(target_os = "linux")]
-        Command::Status(arguments) => arguments.run(),
-    };
-    match result {
+    match arguments.command.run() {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         Ok(Outcome::Incomplete) => ExitCode::from(2),
@@ -130,4 +107,42 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+impl Command {
+    fn run(&self) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Demo(arguments) => arguments.run(),
+            Self::Capture(command) => command.run(),
+            Self::Image(command) => command.run(),
+            Self::Reg(arguments) => arguments.run(),
+            Self::Inspect(arguments) => arguments.run(),
+            Self::Verify(arguments) => arguments.run(),
+            Self::Build(arguments) => arguments.run(),
+            Self::Ls(arguments) => arguments.run(),
+            Self::Tree(arguments) => arguments.run(),
+            Self::Cat(arguments) => arguments.run(),
+            #[cfg(unix)]
+            Self::Extract(arguments) => arguments.run(),
+            Self::Diff(arguments) => arguments.run(),
+            Self::Conflicts(arguments) => arguments.run(),
+            Self::Explain(arguments) => arguments.run(),
+            Self::Keygen(arguments) => arguments.run(),
+            Self::Sign(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Mount(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Attach(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Detach(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Status(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// Runs a command of cvtool as its words would be typed.
+fn run_line(words: &[&str]) -> anyhow::Result<Outcome> {
+    let arguments = Arguments::try_parse_from(["cvtool"].iter().chain(words))?;
+    arguments.command.run()
 }

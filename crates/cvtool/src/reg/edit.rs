@@ -8,7 +8,7 @@ use cv_disk::DurableFile;
 use cv_hive::edit::Editor;
 use cv_hive::file::{Content, HiveState, RegistryFile, Standing};
 use cv_hive::reg::{KeyAction, Patch};
-use cv_hive::{Data, KeyPath, KeyState, Name, Value, ValueState, ValueType};
+use cv_hive::{Data, Key, KeyPath, KeyState, Name, Value, ValueState, ValueType};
 use cv_ntfs::structure::NtfsTime;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -71,6 +71,14 @@ pub struct Import {
     /// Pass over keys that are not in this hive
     #[arg(long)]
     skip_elsewhere: bool,
+
+    /// Do not say how many keys are passed over
+    #[arg(short, long, requires = "skip_elsewhere")]
+    quiet: bool,
+
+    /// Make the hive, which must not be there yet
+    #[arg(long)]
+    new: bool,
 }
 
 /// A hive that is being changed.
@@ -81,7 +89,24 @@ struct Edited {
 
 impl Edited {
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let file = RegistryFile::open(path)?;
+        Self::of(RegistryFile::open(path)?)
+    }
+
+    /// A hive without keys for a file that is not there yet.
+    fn new(path: &Path) -> anyhow::Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            bail!("there already; without --new it is changed");
+        }
+        let options = cv_hive::WriteOptions {
+            last_written: now()?,
+            ..cv_hive::WriteOptions::default()
+        };
+        let bytes = cv_hive::write_to_vec(&Key::new("ROOT"), &options)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::of(RegistryFile::from_bytes(bytes, &name, Vec::new())?)
+    }
+
+    fn of(file: RegistryFile) -> anyhow::Result<Self> {
         if file.state.is_dirty() {
             let how = match &file.state {
                 HiveState::Recovered(_) => "recover it first, with cvtool reg recover",
@@ -210,7 +235,12 @@ impl Import {
         let in_patch = || self.patch.display().to_string();
         let bytes = std::fs::read(&self.patch).with_context(in_patch)?;
         let patch = Patch::parse(&bytes).with_context(in_patch)?;
-        let mut hive = Edited::open(&self.file).with_context(|| self.file.display().to_string())?;
+        let hive = if self.new {
+            Edited::new(&self.file)
+        } else {
+            Edited::open(&self.file)
+        };
+        let mut hive = hive.with_context(|| self.file.display().to_string())?;
         let mut skipped = 0_u64;
         for change in &patch.changes {
             let names = match hive.standing.resolve(&change.path) {
@@ -227,7 +257,7 @@ impl Import {
                 .with_context(|| format!("{}: {}", self.file.display(), change.path))?;
         }
         hive.save(&self.file).with_context(|| self.file.display().to_string())?;
-        if skipped > 0 {
+        if skipped > 0 && !self.quiet {
             print::warn(&format!(
                 "{}: {skipped} keys are not in this hive, and passed over",
                 in_patch()
