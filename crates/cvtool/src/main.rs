@@ -4,9 +4,11 @@ mod build;
 mod capture;
 mod demo;
 mod diff;
+mod examples;
 mod image;
 mod interrupt;
 mod layer;
+mod manual;
 #[cfg(target_os = "linux")]
 mod mount;
 mod print;
@@ -16,8 +18,9 @@ mod sign;
 mod size;
 mod stack;
 mod volume;
+mod whole_file;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Captures applications into layers, and reads, checks and converts the disk images that hold them.
@@ -81,6 +84,10 @@ enum Command {
     /// Show the stack of a mount, or why a path of it shows what it shows
     #[cfg(target_os = "linux")]
     Status(mount::status::Arguments),
+    /// Print a script that completes the words of cvtool in a shell
+    Completions(manual::Completions),
+    /// Write the manual pages of all commands
+    Man(manual::Man),
 }
 
 /// What a command found out, as the exit status tells it.
@@ -94,8 +101,17 @@ enum Outcome {
     Incomplete,
 }
 
+/// The command line with its examples.
+fn command() -> clap::Command {
+    examples::add_to(Arguments::command())
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     interrupt::listen();
     match arguments.command.run() {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -137,6 +153,8 @@ impl Command {
             Self::Detach(arguments) => arguments.run(),
             #[cfg(target_os = "linux")]
             Self::Status(arguments) => arguments.run(),
+            Self::Completions(arguments) => arguments.run(),
+            Self::Man(arguments) => arguments.run(),
         }
     }
 }

@@ -3,14 +3,13 @@
 use super::state::State;
 use crate::image::create::Output as Container;
 use crate::volume::source::threads;
-use crate::{Outcome, print, progress};
+use crate::{Outcome, print, progress, whole_file};
 use anyhow::Context;
 use clap::Args;
 use cv_capture::build::{Gathered, LayerOptions, Report, content};
 use cv_capture::html;
 use cv_capture::rules::{Platform, RuleFile, RuleSet, shipped_files};
 use cv_capture::snapshot::Readiness;
-use cv_disk::{DurableFile, Resize, WriteAt};
 use layerfmt::WriteOptions;
 use std::path::{Path, PathBuf};
 
@@ -105,10 +104,10 @@ impl LayerOutput {
         layerfmt::write(&content, &self.target, &write, &bar).with_context(name)?;
         drop(bar);
         if let Some(path) = &self.report {
-            write_file(path, &serde_json::to_vec_pretty(&report)?)?;
+            whole_file::write(path, &serde_json::to_vec_pretty(&report)?)?;
         }
         if let Some(path) = &self.html {
-            write_file(path, html::page(&content.manifest, &report).as_bytes())?;
+            whole_file::write(path, html::page(&content.manifest, &report).as_bytes())?;
         }
         self.tell(&report)
     }
@@ -144,15 +143,6 @@ impl LayerOutput {
             Outcome::Incomplete
         })
     }
-}
-
-/// Writes a file that appears complete or not at all.
-pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = || path.display().to_string();
-    let file = DurableFile::create(path).with_context(name)?;
-    file.disk().set_len(bytes.len() as u64).with_context(name)?;
-    file.disk().write_at(bytes, 0).with_context(name)?;
-    file.commit().with_context(name)
 }
 
 /// The time that the environment says things are made at.

@@ -1,7 +1,7 @@
 //! The state folder of a capture.
 
-use super::output::write_file;
 use crate::progress;
+use crate::whole_file;
 use anyhow::Context;
 use cv_capture::build::{Gathered, Items};
 use cv_capture::paths::Template;
@@ -72,7 +72,7 @@ impl State {
 
     /// Notes which machine is captured.
     pub fn note_machine(&self, note: &MachineNote) -> anyhow::Result<()> {
-        write_file(&self.folder.join(MACHINE), &serde_json::to_vec_pretty(note)?)
+        whole_file::write(&self.folder.join(MACHINE), &serde_json::to_vec_pretty(note)?)
     }
 
     /// Which machine is captured.
@@ -101,7 +101,7 @@ impl State {
         let bar = progress::Bar::new("Keeping");
         layerfmt::write(&content, &path, &options, &bar).with_context(|| path.display().to_string())?;
         drop(bar);
-        write_file(&self.folder.join(ITEMS), &gathered.items.to_json())?;
+        whole_file::write(&self.folder.join(ITEMS), &gathered.items.to_json())?;
         let kept = Notes {
             platform,
             readiness: readiness.clone(),
@@ -109,7 +109,7 @@ impl State {
             touched: gathered.touched,
             problems: gathered.problems.clone(),
         };
-        write_file(&notes, &serde_json::to_vec_pretty(&kept)?)
+        whole_file::write(&notes, &serde_json::to_vec_pretty(&kept)?)
     }
 
     /// What was kept.

@@ -51,18 +51,22 @@ pub fn make_disk(machine: Machine, disk: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let root = folder.path().join("drive");
     for (number, part) in machine.parts.iter().enumerate() {
-        let files = FILES.get_dir(part).with_context(|| format!("the demo has no folder {part}"))?;
+        let files = FILES
+            .get_dir(part)
+            .with_context(|| format!("the demo has no folder {part}"))?;
         // The machine was set up on 2024-01-01, the installs followed two months later.
         let time = UNIX_EPOCH + Duration::from_secs(1_704_067_200 + 5_184_000 * number as u64);
         write_folder(files, files.path(), &root, time)?;
         let patch = folder.path().join("changes.reg");
         let name = format!("{part}.reg");
-        let text = FILES.get_file(&name).with_context(|| format!("the demo has no file {name}"))?;
+        let text = FILES
+            .get_file(&name)
+            .with_context(|| format!("the demo has no file {name}"))?;
         fs::write(&patch, text.contents())?;
         for hive in HIVES {
             let hive = root.join(hive);
             fs::create_dir_all(hive.parent().unwrap_or(&root))?;
-            let mut line = vec!["reg", "import", "--quiet", "--skip-elsewhere"];
+            let mut line = vec!["reg", "import", "--skip-elsewhere"];
             if number == 0 {
                 line.push("--new");
             }
@@ -92,5 +96,6 @@ fn write_folder(files: &Dir<'_>, top: &Path, target: &Path, time: SystemTime) ->
 }
 
 fn text_of(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().with_context(|| format!("{}: the path is no UTF-8", path.display()))
+    path.to_str()
+        .with_context(|| format!("{}: the path is no UTF-8", path.display()))
 }

@@ -10,10 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Where to show it.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  cvtool demo
-  cvtool demo /tmp/layers")]
 pub struct Arguments {
     /// The folder that gets the disks and layers; what the demo makes there is made anew
     #[arg(default_value = "cvtool-demo")]
@@ -75,7 +71,10 @@ impl Arguments {
         for (name, what) in [
             (&new, "the layer; Windows and hypervisors attach it as it is"),
             (&old, "the layer of the older version"),
-            (&file("capture-2.0.html"), "what was captured and what was left out, and why"),
+            (
+                &file("capture-2.0.html"),
+                "what was captured and what was left out, and why",
+            ),
             (&page, "what is new in version 2.0"),
         ] {
             println!("  {name:<40} {what}");

@@ -1,7 +1,7 @@
 //! `cvtool reg set`, `delete` and `import`: hives changed. The new hive takes the old one's place when it is complete.
 
 use super::get::value_name;
-use crate::{Outcome, print};
+use crate::Outcome;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use cv_disk::DurableFile;
@@ -68,13 +68,9 @@ pub struct Import {
     #[arg(long)]
     tombstone: bool,
 
-    /// Pass over keys that are not in this hive
+    /// Pass over, without a word, keys that are not in this hive
     #[arg(long)]
     skip_elsewhere: bool,
-
-    /// Do not say how many keys are passed over
-    #[arg(short, long, requires = "skip_elsewhere")]
-    quiet: bool,
 
     /// Make the hive, which must not be there yet
     #[arg(long)]
@@ -241,14 +237,10 @@ impl Import {
             Edited::open(&self.file)
         };
         let mut hive = hive.with_context(|| self.file.display().to_string())?;
-        let mut skipped = 0_u64;
         for change in &patch.changes {
             let names = match hive.standing.resolve(&change.path) {
                 Ok(names) => names,
-                Err(_) if self.skip_elsewhere => {
-                    skipped += 1;
-                    continue;
-                }
+                Err(_) if self.skip_elsewhere => continue,
                 Err(error) => {
                     return Err(error).with_context(|| format!("{}: {}", self.file.display(), in_patch()));
                 }
@@ -257,12 +249,6 @@ impl Import {
                 .with_context(|| format!("{}: {}", self.file.display(), change.path))?;
         }
         hive.save(&self.file).with_context(|| self.file.display().to_string())?;
-        if skipped > 0 && !self.quiet {
-            print::warn(&format!(
-                "{}: {skipped} keys are not in this hive, and passed over",
-                in_patch()
-            ));
-        }
         Ok(Outcome::Done)
     }
 
