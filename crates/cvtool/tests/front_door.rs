@@ -69,3 +69,30 @@ fn every_command_has_a_manual_page_with_its_examples() {
     assert!(folder.path().join("pages/cvtool-image-convert.1").is_file());
     assert!(folder.path().join("pages/cvtool.1").is_file());
 }
+
+#[test]
+fn the_lines_of_the_readme_work_when_pasted() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_cvtool")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut tried = 0;
+    for section in readme.split("\n## ").filter(|section| section.starts_with("For ")) {
+        let (title, rest) = section.split_once('\n').unwrap();
+        let lines = rest.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+        assert!(lines.lines().count() <= 5, "{title}: more than five lines");
+        let work = folder.path().join(tried.to_string());
+        std::fs::create_dir(&work).unwrap();
+        let shell = Command::new("bash")
+            .args(["-e", "-c", lines])
+            .env("PATH", &path)
+            .current_dir(&work)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&shell.stderr);
+        assert!(shell.status.success(), "{title}: {errors}");
+        tried += 1;
+    }
+    assert_eq!(tried, 3);
+}
