@@ -78,6 +78,7 @@ impl Arguments {
         let host = RecipeFolder::new(&self.recipe, gate);
         let build_options = BuildOptions {
             time: self.time(epoch)?,
+            latest: epoch.map(ntfs_time).transpose()?,
         };
         let bar = progress::Bar::new("Gathering");
         let content = build(&recipe, &self.recipe, &host, &build_options, &bar).map_err(tell)?;
@@ -130,8 +131,7 @@ impl Arguments {
             let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(modified.as_secs())?
         };
-        NtfsTime::from_unix(seconds, 0)
-            .ok_or_else(|| anyhow!("{seconds} s since 1970 is no time that a volume can hold"))
+        ntfs_time(seconds)
     }
 
     fn signer(&self, recipe: &Recipe, gate: &Gate, epoch: Option<i64>) -> anyhow::Result<Option<Arc<dyn Sign>>> {
@@ -195,6 +195,10 @@ impl Sign for Signer {
     fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, cv_ntfs::write::SourceError> {
         Ok(self.key.sign(manifest, &self.comment)?.to_file_bytes()?.to_vec())
     }
+}
+
+fn ntfs_time(seconds: i64) -> anyhow::Result<NtfsTime> {
+    NtfsTime::from_unix(seconds, 0).ok_or_else(|| anyhow!("{seconds} s since 1970 is no time that a volume can hold"))
 }
 
 fn source_date_epoch() -> anyhow::Result<Option<i64>> {

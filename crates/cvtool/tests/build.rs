@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -55,129 +54,6 @@ fn tool(folder: &Path, program: &str, arguments: &[&str]) -> Option<String> {
             None
         }
     }
-}
-
-/// Fetches a wheel for Windows with pip; whether that worked, which it must in CI.
-fn wheel(folder: &Path, requirement: &str) -> bool {
-    let output = Command::new("pip")
-        .args([
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--platform=win_amd64",
-            requirement,
-        ])
-        .current_dir(folder)
-        .output();
-    let is_there = output.as_ref().is_ok_and(|output| output.status.success());
-    if !is_there {
-        assert!(std::env::var_os("CI").is_none(), "{output:?}");
-        eprintln!("skipped: {requirement} cannot be fetched");
-    }
-    is_there
-}
-
-const WHEELS: &str = r#"
-[layer]
-name = "CMake"
-version = "${CMAKE}"
-publisher = "Kitware"
-
-[variables]
-CMAKE = "3.31.6"
-APP = 'C:\Program Files\CMake'
-
-[[source]]
-wheel = "cmake-${CMAKE}-py3-none-win_amd64.whl"
-from = "cmake/data"
-into = "${APP}"
-exclude = ["doc/**"]
-
-[[source]]
-wheel = "ninja-1.11.1.4-py3-none-win_amd64.whl"
-include = ["ninja-*.data/scripts/ninja.exe"]
-strip = 2
-into = '${APP}\bin'
-
-[[registry]]
-file = "cmake.reg"
-
-[[application]]
-key = "CMake"
-location = "${APP}"
-
-[[shortcut]]
-name = "CMake"
-target = '${APP}\bin\cmake-gui.exe'
-
-[[environment]]
-name = "Path"
-append = '${APP}\bin'
-"#;
-
-#[test]
-fn real_programs_become_a_layer_that_other_tools_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    if !wheel(folder, "cmake==3.31.6") || !wheel(folder, "ninja==1.11.1.4") {
-        return;
-    }
-    std::fs::write(folder.join("cmake.toml"), WHEELS).unwrap();
-    let reg = "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Kitware\\CMake]\n\"Major\"=dword:00000003\n";
-    std::fs::write(folder.join("cmake.reg"), reg).unwrap();
-    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    done(folder, &["build", "cmake.toml", "-o", "one.vhdx", "--threads", "1"]);
-    done(folder, &["build", "cmake.toml", "-o", "two.vhdx", "--threads", "2"]);
-    assert!(read("one.vhdx") == read("two.vhdx"), "the outputs differ");
-
-    let manifest = done(folder, &["cat", "one.vhdx", "/layer.json"]);
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest["architecture"], "x64");
-    assert_eq!(manifest["created"], "2023-11-14T22:13:20Z");
-    let programs = manifest["applications"]["programs"].as_array().unwrap();
-    let paths: BTreeSet<&str> = programs
-        .iter()
-        .map(|program| program["path"].as_str().unwrap())
-        .collect();
-    assert!(paths.contains(r"\Program Files\CMake\bin\ninja.exe"), "{paths:?}");
-    assert_eq!(
-        manifest["applications"]["shortcuts"][0]["target"],
-        r"C:\Program Files\CMake\bin\cmake-gui.exe"
-    );
-
-    // What other tools read: the same programs as in the wheels, hives with the keys, a shortcut.
-    for (wheel, inner, outer) in [
-        (
-            "cmake-3.31.6-py3-none-win_amd64.whl",
-            "cmake/data/bin/cmake.exe",
-            "bin/cmake.exe",
-        ),
-        (
-            "ninja-1.11.1.4-py3-none-win_amd64.whl",
-            "ninja-1.11.1.4.data/scripts/ninja.exe",
-            "bin/ninja.exe",
-        ),
-    ] {
-        let layer = done(
-            folder,
-            &["cat", "one.vhdx", &format!("/Files/Program Files/CMake/{outer}")],
-        );
-        if tool(folder, "unzip", &["-o", "-q", wheel, inner, "-d", "unpacked"]).is_some() {
-            assert!(layer == read(&format!("unpacked/{inner}")), "{outer} differs");
-        }
-    }
-    let software = done(folder, &["cat", "one.vhdx", "/Hives/SOFTWARE"]);
-    std::fs::write(folder.join("SOFTWARE"), software).unwrap();
-    if let Some(text) = tool(folder, "hivexregedit", &["--export", "SOFTWARE", r"\Kitware\CMake"]) {
-        assert!(text.contains("\"Major\"=dword:00000003"), "{text}");
-    }
-    let menu = "/Files/ProgramData/Microsoft/Windows/Start Menu/Programs/CMake.lnk";
-    std::fs::write(folder.join("CMake.lnk"), done(folder, &["cat", "one.vhdx", menu])).unwrap();
-    if let Some(text) = tool(folder, "lnkinfo", &["CMake.lnk"]) {
-        assert!(text.contains(r"C:\Program Files\CMake\bin\cmake-gui.exe"), "{text}");
-    }
-    done(folder, &["image", "check", "one.vhdx"]);
 }
 
 const SMALL: &str = r#"

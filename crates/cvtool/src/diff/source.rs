@@ -3,10 +3,9 @@
 use crate::image::source::Opening;
 use anyhow::Context;
 use cv_disk::{Quiet, ReadAt};
-use layerfmt::content::{FileTree, HiveName};
+use layerfmt::content::FileTree;
 use layerfmt::diff::{KNOWN_OF_FOLDERS, Known, Side, TreeSide, folder_tree};
 use layerfmt::{Layer, OpenError};
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,16 +74,7 @@ impl Prepared<'_> {
     pub fn side(&self) -> anyhow::Result<Side<'_>> {
         match self {
             Self::Tree(tree, known) => Ok(tree.side(*known)),
-            Self::Layer(layer) => {
-                let hive = |name: HiveName| Ok::<_, anyhow::Error>((name, layer.hive_tree(name)?));
-                Ok(Side {
-                    index: Cow::Borrowed(layer.index()?),
-                    manifest: Some(layer.manifest()),
-                    hives: layer.hives().map(hive).collect::<Result<_, _>>()?,
-                    known: Known::ALL,
-                    hasher: None,
-                })
-            }
+            Self::Layer(layer) => Ok(Side::of_layer(layer)?),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{Outcome, print};
 use anyhow::Context;
 use clap::Args;
 use cv_disk::ReadAt;
-use layerfmt::manifest::Applications;
+use layerfmt::manifest::{Applications, OsRange, Policy};
 use layerfmt::sign::Signature;
 use layerfmt::{Layer, Manifest};
 use serde_json::json;
@@ -55,13 +55,20 @@ impl Arguments {
         let mut out = io::stdout().lock();
         let disk = format!("{format}, {} bytes", disk.len());
         let signed = key_id.unwrap_or_else(|| "by nobody".to_owned());
-        show(&mut out, layer.manifest(), &disk, &signed)?;
+        let scripts = layer
+            .scripts()
+            .with_context(name)?
+            .into_keys()
+            .collect::<Vec<_>>()
+            .join(", ");
+        show(&mut out, layer.manifest(), [&disk, &signed, &scripts])?;
         Ok(Outcome::Done)
     }
 }
 
-fn show(out: &mut dyn Write, manifest: &Manifest, disk: &str, signed: &str) -> io::Result<()> {
+fn show(out: &mut dyn Write, manifest: &Manifest, [disk, signed, scripts]: [&str; 3]) -> io::Result<()> {
     let counts = &manifest.counts;
+    let found = &manifest.applications;
     let kind = serde_json::to_value(manifest.kind).unwrap_or_default();
     let architecture = serde_json::to_value(manifest.architecture).unwrap_or_default();
     let hives: Vec<&str> = manifest.hives.iter().map(|hive| hive.name.as_str()).collect();
@@ -72,6 +79,7 @@ fn show(out: &mut dyn Write, manifest: &Manifest, disk: &str, signed: &str) -> i
         ("description", manifest.description.clone()),
         ("kind", kind.as_str().unwrap_or_default().to_owned()),
         ("architecture", architecture.as_str().unwrap_or_default().to_owned()),
+        ("windows", windows(&manifest.os)),
         ("id", manifest.id.to_string()),
         ("created", manifest.created.clone()),
         ("creator", manifest.creator.clone()),
@@ -91,13 +99,42 @@ fn show(out: &mut dyn Write, manifest: &Manifest, disk: &str, signed: &str) -> i
             format!("{} keys, {} values", counts.registry_keys, counts.registry_values),
         ),
         ("hives", hives.join(", ")),
+        ("scripts", scripts.to_owned()),
+        ("programs", found.programs.len().to_string()),
+        ("COM classes", found.com_classes.len().to_string()),
         ("requires", references(&manifest.requires)),
         ("conflicts", references(&manifest.conflicts)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty() && value != "0") {
         writeln!(out, "{name:<13}{}", print::printable(value))?;
     }
-    applications(out, &manifest.applications)
+    applications(out, found)?;
+    policy(out, &manifest.policy)
+}
+
+/// The versions of Windows that a layer is for.
+fn windows(range: &OsRange) -> String {
+    match (&range.minimum, &range.maximum) {
+        (None, None) => String::new(),
+        (Some(minimum), None) => format!("{minimum} or later"),
+        (None, Some(maximum)) => format!("up to {maximum}"),
+        (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
+    }
+}
+
+fn policy(out: &mut dyn Write, policy: &Policy) -> io::Result<()> {
+    if policy.files.is_empty() && policy.registry.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "policy")?;
+    let mut line = |text: &str| writeln!(out, "  {}", print::printable(text));
+    let files = policy.files.iter().map(|rule| (&rule.path, rule.action));
+    let registry = policy.registry.iter().map(|rule| (&rule.key, rule.action));
+    for (place, action) in files.chain(registry) {
+        let action = serde_json::to_value(action).unwrap_or_default();
+        line(&format!("{}  {place}", action.as_str().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 fn references(list: &[layerfmt::manifest::LayerReference]) -> String {

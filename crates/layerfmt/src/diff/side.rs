@@ -2,7 +2,8 @@
 
 use crate::content::HiveName;
 use crate::index::{Entry, Index};
-use crate::{FILES_DIRECTORY, Manifest, Sha256Sum};
+use crate::read::LayerError;
+use crate::{FILES_DIRECTORY, Layer, Manifest, Sha256Sum};
 use cv_hive::Key;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -73,6 +74,16 @@ impl<'a> Side<'a> {
             known: Known::ALL,
             hasher: None,
         }
+    }
+
+    /// A layer: its index and its hives are read, no stream is.
+    pub fn of_layer(layer: &'a Layer) -> Result<Self, LayerError> {
+        let hive = |name| Ok((name, layer.hive_tree(name)?));
+        Ok(Self {
+            manifest: Some(layer.manifest()),
+            hives: layer.hives().map(hive).collect::<Result<_, LayerError>>()?,
+            ..Self::of_index(layer.index()?)
+        })
     }
 
     /// The entries that are compared with `other`'s, and the number of the first: all where both are layers, otherwise those

@@ -4,7 +4,7 @@ use super::mistake::{Marked, Mistake, Position, RecipeError, with_causes};
 use super::model::{Recipe, RegistrySource, Source, SourceKind};
 use super::{font, select};
 use crate::applications;
-use crate::content::{Content, FileTree, HiveName, Metadata, NodeKind, Stream, TreeError};
+use crate::content::{Content, FileTree, HiveName, Metadata, NodeId, NodeKind, Stream, TreeError};
 use crate::manifest::{Manifest, Provenance};
 use crate::registration::{Font, RegistrationError, Registry};
 use cv_disk::{Cancelled, Progress};
@@ -45,6 +45,9 @@ pub trait Host {
 pub struct BuildOptions {
     /// When what the recipe itself makes was made: shortcuts, keys.
     pub time: NtfsTime,
+    /// The latest time that a file of the host may have; a later one counts as this. For builds that do not depend on when
+    /// the files were put there.
+    pub latest: Option<NtfsTime>,
 }
 
 /// Gathers what a recipe names. `file` is its path, for messages.
@@ -148,6 +151,9 @@ impl Building<'_> {
         };
         if let Some(name) = &source.name {
             tree = renamed(tree, name);
+        }
+        if let (SourceKind::Folder | SourceKind::File, Some(latest)) = (source.kind, self.options.latest) {
+            make_no_later(&mut tree, latest);
         }
         let at: Vec<u16> = source.into.value.encode_utf16().collect();
         match select::graft(&mut self.content.files, &at, &tree, &source.selection) {
@@ -358,6 +364,22 @@ fn renamed(tree: FileTree, name: &str) -> FileTree {
     match named.add(FileTree::ROOT, name, tree.kind(node), tree.metadata(node).clone()) {
         Ok(_) => named,
         Err(_) => tree,
+    }
+}
+
+/// Gives files that are later than `latest` that time.
+fn make_no_later(tree: &mut FileTree, latest: NtfsTime) {
+    let nodes: Vec<NodeId> = tree.walk(FileTree::ROOT).collect();
+    for node in std::iter::once(FileTree::ROOT).chain(nodes) {
+        let times = &mut tree.metadata_mut(node).times;
+        for time in [
+            &mut times.creation,
+            &mut times.modification,
+            &mut times.change,
+            &mut times.access,
+        ] {
+            *time = (*time).min(latest);
+        }
     }
 }
 

@@ -8,28 +8,14 @@ use cv_ntfs::write::Times;
 use layerfmt::Layer;
 use layerfmt::content::{Content, FileTree, HiveName, NodeKind, Stream};
 use layerfmt::diff::{
-    Aspect, ChangeKind, Diff, DiffOptions, Known, RegistryWhat, Side, TreeSide, diff, folder_tree, write_html,
+    Aspect, ChangeKind, Diff, DiffOptions, RegistryWhat, Side, TreeSide, diff, folder_tree, write_html,
 };
 use layerfmt::manifest::{Application, Service};
-use std::borrow::Cow;
 use std::path::Path;
 
 fn layer(content: &Content, path: &Path) -> Layer {
     write(content, path, &options(Format::Raw));
     open(path)
-}
-
-fn side(layer: &Layer) -> Side<'_> {
-    Side {
-        index: Cow::Borrowed(layer.index().unwrap()),
-        manifest: Some(layer.manifest()),
-        hives: layer
-            .hives()
-            .map(|name| (name, layer.hive_tree(name).unwrap()))
-            .collect(),
-        known: Known::ALL,
-        hasher: None,
-    }
 }
 
 /// What differs between the usual layer and one that `change` made of it.
@@ -39,7 +25,12 @@ fn after(change: impl FnOnce(&mut Content), options: &DiffOptions) -> Diff {
     let mut content = everything();
     change(&mut content);
     let after = layer(&content, &folder.path().join("after.img"));
-    diff(&side(&before), &side(&after), options).unwrap()
+    diff(
+        &Side::of_layer(&before).unwrap(),
+        &Side::of_layer(&after).unwrap(),
+        options,
+    )
+    .unwrap()
 }
 
 fn paths(found: &Diff) -> Vec<(ChangeKind, String)> {
@@ -219,7 +210,7 @@ fn a_folder_is_compared_by_content() {
     let tree = folder_tree(&root).unwrap();
     let tree = TreeSide::new(&tree);
     let found = diff(
-        &side(&layer),
+        &Side::of_layer(&layer).unwrap(),
         &tree.side(layerfmt::diff::KNOWN_OF_FOLDERS),
         &DiffOptions::semantic(),
     )

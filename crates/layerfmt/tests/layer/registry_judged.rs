@@ -4,9 +4,8 @@ use crate::support::{open, options, write};
 use cv_hive::{Key, Value, ValueType};
 use cv_image::Format;
 use layerfmt::content::{Content, HiveName};
-use layerfmt::diff::{ChangeKind, DiffOptions, Known, RegistryWhat, Side, diff};
+use layerfmt::diff::{ChangeKind, DiffOptions, RegistryWhat, Side, diff};
 use layerfmt::{Kind, Layer, Manifest};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -103,20 +102,8 @@ fn changes_are_those_between_exports() {
         };
     }
 
-    let side = |layer| -> Side<'_> {
-        let layer: &Layer = layer;
-        Side {
-            index: Cow::Borrowed(layer.index().unwrap()),
-            manifest: Some(layer.manifest()),
-            hives: layer
-                .hives()
-                .map(|name| (name, layer.hive_tree(name).unwrap()))
-                .collect(),
-            known: Known::ALL,
-            hasher: None,
-        }
-    };
-    let found = diff(&side(&before), &side(&after), &DiffOptions::semantic()).unwrap();
+    let (before, after) = (Side::of_layer(&before).unwrap(), Side::of_layer(&after).unwrap());
+    let found = diff(&before, &after, &DiffOptions::semantic()).unwrap();
     let ours: BTreeSet<_> = found
         .registry
         .into_iter()

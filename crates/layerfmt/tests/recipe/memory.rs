@@ -58,6 +58,7 @@ pub fn build_in(memory: &Memory, text: &str) -> Result<Content, Vec<String>> {
     let recipe = parse(text).map_err(told)?;
     let options = BuildOptions {
         time: NtfsTime::from_unix(1_700_000_000, 0).unwrap(),
+        latest: None,
     };
     build(&recipe, Path::new("RECIPE.toml"), memory, &options, &Quiet).map_err(|error| match error {
         RecipeError::Mistakes { mistakes, .. } => told(mistakes),
