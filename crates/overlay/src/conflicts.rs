@@ -79,7 +79,13 @@ impl<L: Layer> Stack<L> {
 
     fn agreement(&self, claims: &[Claim<L::Entry>]) -> Agreement {
         let Some(shown) = claims.iter().find(|claim| claim.is_shown()) else {
-            return Agreement::Different;
+            // Whiteouts that agree hide nothing of each other.
+            let all_delete = claims.iter().all(|claim| claim.kind == Kind::Whiteout);
+            return if all_delete {
+                Agreement::Same
+            } else {
+                Agreement::Different
+            };
         };
         let known = self.content(shown);
         let mut agreement = Agreement::Same;

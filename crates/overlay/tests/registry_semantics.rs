@@ -109,12 +109,15 @@ fn conflicts_are_values_with_other_data_and_hidden_keys() {
             Role::Base,
             hive(
                 KeyState::Merge,
-                &[("same", Some(1)), ("other", Some(1)), ("mine", Some(1))],
+                &[("same", Some(1)), ("other", Some(1)), ("mine", Some(1)), ("gone", None)],
             ),
         ),
         (
             Role::Layer,
-            hive(KeyState::Merge, &[("SAME", Some(1)), ("other", Some(2))]),
+            hive(
+                KeyState::Merge,
+                &[("SAME", Some(1)), ("other", Some(2)), ("gone", None)],
+            ),
         ),
     ]);
     let mut conflicts = stack.registry_conflicts().unwrap();
@@ -130,6 +133,7 @@ fn conflicts_are_values_with_other_data_and_hidden_keys() {
     assert_eq!(
         found,
         [
+            ("gone".to_owned(), Agreement::Same),
             ("other".to_owned(), Agreement::Different),
             ("SAME".to_owned(), Agreement::Same)
         ]

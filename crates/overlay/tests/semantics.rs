@@ -312,18 +312,27 @@ fn a_merged_directory_is_completed_before_it_moves() {
 
 #[test]
 fn conflicts_say_whether_the_content_is_the_same() {
-    let stack = World::new(&["same=1", "other=1", "unknown=0", "type/f=1", "gone=1", "d/only=1"])
-        .with(
-            Role::Layer,
-            &["same=1", "other=2", "unknown=1", "type=3", "gone!", "d/mine=1"],
-        )
-        .stack();
+    let stack = World::new(&[
+        "same=1",
+        "other=1",
+        "unknown=0",
+        "type/f=1",
+        "gone=1",
+        "both!",
+        "d/only=1",
+    ])
+    .with(
+        Role::Layer,
+        &["same=1", "other=2", "unknown=1", "type=3", "gone!", "both!", "d/mine=1"],
+    )
+    .stack();
     let mut conflicts = stack.conflicts().unwrap();
     let mut found = Vec::new();
     while let Some(conflict) = conflicts.next().unwrap() {
         found.push((conflict.path.to_string(), conflict.agreement));
     }
     let expected = [
+        ("\\both", Agreement::Same),
         ("\\gone", Agreement::Different),
         ("\\other", Agreement::Different),
         ("\\same", Agreement::Same),

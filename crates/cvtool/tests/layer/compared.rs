@@ -36,7 +36,8 @@ fn registry(tree: &Path, version: &str) -> String {
     );
     let mut keys: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for (path, file) in files(tree) {
-        if let Some((folder, name)) = path.rsplit_once('/').filter(|_| path.ends_with(".cmake")) {
+        let is_module = file.extension().is_some_and(|extension| extension == "cmake");
+        if let Some((folder, name)) = path.rsplit_once('/').filter(|_| is_module) {
             let sizes = keys.entry(folder.replace('/', "\\")).or_default();
             sizes.insert(name.to_owned(), file.metadata().unwrap().len());
         }

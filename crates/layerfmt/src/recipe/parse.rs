@@ -8,6 +8,7 @@ use super::values::values;
 use super::variables::Variables;
 use super::{MAX_SIZE, Position, entries, globs};
 use crate::manifest::{Architecture, FileAction, FileRule, Kind, LayerReference, OsRange, Policy, RegistryRule};
+use crate::stack::{RuleError, VersionRange, check_key, check_path};
 use std::collections::BTreeMap;
 use toml::de::DeTable;
 
@@ -339,14 +340,10 @@ fn references(reading: &mut Reading<'_>, document: &mut Table<'_>, key: &'static
     let mut references = Vec::new();
     for mut table in document.tables(reading, key) {
         let version = table.text(reading, "version");
-        if let Some(version) = &version {
-            let is_valid = version.value.split(',').all(|comparison| {
-                let number = comparison.trim().trim_start_matches(['<', '>', '=', '!']);
-                !number.trim().is_empty()
-            });
-            if !is_valid {
-                reading.mistake(version.position, "version is comparisons such as \">=1.2, <2\"");
-            }
+        if let Some(version) = &version
+            && VersionRange::parse(&version.value).is_err()
+        {
+            reading.mistake(version.position, "version is comparisons such as \">=1.2, <2\"");
         }
         references.push(LayerReference {
             name: table.required_text(reading, "name").value,
@@ -380,11 +377,12 @@ fn scripts(reading: &mut Reading<'_>, mut table: Table<'_>, recipe: &mut Recipe)
 fn policy(reading: &mut Reading<'_>, mut table: Table<'_>) -> Policy {
     let mut policy = Policy::default();
     for mut rule in table.tables(reading, "files") {
-        let path = rule.required_text(reading, "path").value;
+        let path = rule.required_text(reading, "path");
+        sound_rule(reading, &path, check_path);
         let action = rule.choice(reading, "action", &ACTIONS);
         missing_action(reading, &mut rule);
         policy.files.push(FileRule {
-            path,
+            path: path.value,
             action: action.unwrap_or(FileAction::Merge),
             reason: rule.plain_text(reading, "reason"),
             other: serde_json::Map::new(),
@@ -392,11 +390,12 @@ fn policy(reading: &mut Reading<'_>, mut table: Table<'_>) -> Policy {
         rule.finish(reading);
     }
     for mut rule in table.tables(reading, "registry") {
-        let key = rule.required_text(reading, "key").value;
+        let key = rule.required_text(reading, "key");
+        sound_rule(reading, &key, check_key);
         let action = rule.choice(reading, "action", &ACTIONS);
         missing_action(reading, &mut rule);
         policy.registry.push(RegistryRule {
-            key,
+            key: key.value,
             action: action.unwrap_or(FileAction::Merge),
             reason: rule.plain_text(reading, "reason"),
             other: serde_json::Map::new(),
@@ -405,6 +404,15 @@ fn policy(reading: &mut Reading<'_>, mut table: Table<'_>) -> Policy {
     }
     table.finish(reading);
     policy
+}
+
+/// Refuses a rule that no layer may have; one that is not there was told before.
+fn sound_rule(reading: &mut Reading<'_>, place: &Marked<String>, check: impl Fn(&str) -> Result<(), RuleError>) {
+    if let Err(error) = check(&place.value)
+        && !place.value.is_empty()
+    {
+        reading.mistake(place.position, error.to_string());
+    }
 }
 
 fn missing_action(reading: &mut Reading<'_>, rule: &mut Table<'_>) {

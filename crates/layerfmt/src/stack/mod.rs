@@ -40,7 +40,7 @@ pub use explain::{Explained, WritesTo};
 pub use files::FileLayer;
 pub use hives::HiveLayer;
 pub use references::{Unmet, unmet};
-pub use rules::{RuleError, file_rules, key_rules};
+pub use rules::{RuleError, check_key, check_path, file_rules, key_rules};
 pub use version::{VersionError, VersionRange};
 
 use crate::content::HiveName;

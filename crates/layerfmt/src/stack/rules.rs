@@ -55,16 +55,33 @@ fn pattern(text: &str, whole: &str) -> Result<(Vec<Pattern>, Reach), RuleError> 
     Ok((patterns.collect::<Result<_, _>>()?, reach))
 }
 
+/// Reads the path of a rule.
+fn path_pattern(path: &str) -> Result<(Vec<Pattern>, Reach), RuleError> {
+    let bytes = path.as_bytes();
+    // A drive before the path changes nothing: there is one.
+    let has_drive = bytes.get(1) == Some(&b':') && bytes.first().is_some_and(u8::is_ascii_alphabetic);
+    match pattern(if has_drive { &path[2..] } else { path }, path) {
+        Ok((pattern, Reach::Tree)) if pattern.is_empty() => Err(RuleError::Empty(path.to_owned())),
+        read => read,
+    }
+}
+
+/// Whether a rule may be of this path.
+pub fn check_path(path: &str) -> Result<(), RuleError> {
+    path_pattern(path).map(|_| ())
+}
+
+/// Whether a rule may be of this key.
+pub fn check_key(key: &str) -> Result<(), RuleError> {
+    let (_, below) = in_hive(key).ok_or_else(|| RuleError::NoHive(key.to_owned()))?;
+    pattern(&below, key).map(|_| ())
+}
+
 /// The rules for paths, and those that cannot be read.
 pub fn file_rules(manifest: &Manifest) -> (Vec<Rule>, Vec<RuleError>) {
     let (mut rules, mut errors) = (Vec::new(), Vec::new());
     for rule in &manifest.policy.files {
-        let bytes = rule.path.as_bytes();
-        // A drive before the path changes nothing: there is one.
-        let has_drive = bytes.get(1) == Some(&b':') && bytes.first().is_some_and(u8::is_ascii_alphabetic);
-        let path = if has_drive { &rule.path[2..] } else { &rule.path };
-        match pattern(path, &rule.path) {
-            Ok((pattern, Reach::Tree)) if pattern.is_empty() => errors.push(RuleError::Empty(rule.path.clone())),
+        match path_pattern(&rule.path) {
             Ok((pattern, reach)) => rules.push(Rule {
                 pattern,
                 reach,

@@ -64,6 +64,38 @@ start = "automatc"
 }
 
 #[test]
+fn rules_and_ranges_that_no_layer_may_have_are_mistakes() {
+    let text = r#"
+[layer]
+name = "x"
+[[requires]]
+name = "other"
+version = ">=1, <"
+[[policy.files]]
+path = 'C:\ProgramData\a*b'
+action = "hide"
+[[policy.files]]
+path = 'C:'
+action = "hide"
+[[policy.registry]]
+key = 'HKCR\.txt'
+action = "hide"
+[[policy.registry]]
+key = 'HKCU\Software\*\App*\'
+action = "isolate"
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            r#"6:11: version is comparisons such as ">=1.2, <2""#,
+            r#"8:8: the rule "C:\\ProgramData\\a*b" has a `*` that is not at the end of a name"#,
+            r#"11:8: the rule "C:" is of no path"#,
+            r#"14:7: the rule "HKCR\\.txt" is of a key in no hive of a layer"#,
+        ]
+    );
+}
+
+#[test]
 fn what_is_no_toml_is_told_with_line_and_column() {
     let told = mistakes("[layer]\nname = \"x\nversion = 1 2\n");
     assert!(told[0].starts_with("2:"), "{told:?}");

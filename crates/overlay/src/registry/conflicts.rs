@@ -166,7 +166,13 @@ impl<H: KeyLayer> Stack<Keys<H>> {
 
     fn value_agreement(&self, claims: &[ValueClaim<H::Value>]) -> Agreement {
         let Some(shown) = claims.iter().find(|claim| claim.is_shown()) else {
-            return Agreement::Different;
+            // Tombstones that agree hide nothing of each other.
+            let all_delete = claims.iter().all(|claim| !claim.state.is_present());
+            return if all_delete {
+                Agreement::Same
+            } else {
+                Agreement::Different
+            };
         };
         let same = |claim: &ValueClaim<H::Value>| {
             let (shower, other) = (self.member(shown.position)?, self.member(claim.position)?);
