@@ -33,4 +33,5 @@ pub use read::directory::{Directory, DirectoryEntry};
 pub use read::file::{File, StreamInfo};
 pub use read::listing::{FileSummary, Listed, Listing, NamedStream, Order};
 pub use read::stream::Stream;
+pub use read::summary::Glance;
 pub use read::volume::{OpenReport, Volume};

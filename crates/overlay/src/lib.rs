@@ -113,7 +113,7 @@
 //!   ([`Stack::plan_remove_file`], [`Stack::plan_remove_directory`]).
 //! * Renaming moves within the member that takes the writes and leaves a whiteout where needed; of a merged directory
 //!   everything is copied up first ([`Stack::plan_rename`]). Between paths that take their writes in different members it
-//!   is refused, as between volumes.
+//!   is refused, as between volumes. Two entries can take each other's places, too ([`Stack::plan_exchange`]).
 //!
 //! # The registry
 //!

@@ -11,6 +11,7 @@
 
 mod complete;
 mod create;
+mod exchange;
 mod remove;
 mod rename;
 mod target;
@@ -98,6 +99,13 @@ pub enum Step {
         leave_whiteout: bool,
         /// What it replaces at `to`.
         over: Option<Kind>,
+    },
+    /// Puts each of two entries in the place of the other, in one moment.
+    Exchange {
+        /// The one path.
+        one: NamePath,
+        /// The other.
+        other: NamePath,
     },
     /// Puts a whiteout.
     Whiteout {

@@ -1,7 +1,7 @@
 //! What `stat` shows of a file.
 
-use cv_ntfs::structure::{FileAttributes, Namespace, NtfsTime};
-use cv_ntfs::{File, FileError};
+use cv_ntfs::structure::{FileAttributes, Namespace, NtfsTime, StandardInformation};
+use cv_ntfs::{File, FileError, Glance};
 use fuser::{FileAttr, FileType, INodeNo};
 use rustix::fs::Stat;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,49 +34,81 @@ fn host_time(seconds: i64, nanoseconds: i64) -> SystemTime {
     base.and_then(|base| base.checked_add(part)).unwrap_or(UNIX_EPOCH)
 }
 
+/// What a volume says of a file, as far as `stat` shows it.
+struct Known {
+    information: StandardInformation,
+    kind: FileType,
+    size: u64,
+    links: usize,
+}
+
 /// What `stat` shows of a file of a volume.
 pub fn of_volume(file: &File, is_link: bool, owner: Owner) -> Result<FileAttr, FileError> {
-    let information = file.standard_information()?.unwrap_or_default().base;
     let kind = match (is_link, file.is_directory()) {
         (true, _) => FileType::Symlink,
         (false, true) => FileType::Directory,
         (false, false) => FileType::RegularFile,
     };
-    let size = match kind {
-        FileType::RegularFile => file
-            .streams()
-            .iter()
-            .find(|stream| stream.name.is_empty())
-            .map_or(0, |stream| stream.size),
-        _ => 0,
-    };
-    let links = file.names().filter(|name| name.namespace() != Namespace::DOS).count();
-    let is_read_only = information.file_attributes.contains(FileAttributes::READONLY);
-    let permissions = match kind {
-        FileType::RegularFile if is_read_only => 0o555,
-        _ => 0o777,
-    };
-    Ok(FileAttr {
-        ino: INodeNo(0),
-        size,
-        blocks: size.div_ceil(512),
-        atime: time(information.last_access_time),
-        mtime: time(information.last_modification_time),
-        ctime: time(information.last_change_time),
-        crtime: time(information.creation_time),
+    let content = file.streams().into_iter().find(|stream| stream.name.is_empty());
+    let known = Known {
+        information: file.standard_information()?.unwrap_or_default(),
         kind,
-        perm: permissions & !owner.umask,
-        nlink: if kind == FileType::Directory {
-            1
+        size: content.map_or(0, |stream| stream.size),
+        links: file.names().filter(|name| name.namespace() != Namespace::DOS).count(),
+    };
+    Ok(known.shown(owner))
+}
+
+/// What `stat` shows of a file of a volume whose record says all.
+pub fn of_glance(glance: &Glance, owner: Owner) -> FileAttr {
+    let summary = &glance.summary;
+    let known = Known {
+        information: summary.information,
+        kind: if summary.is_directory {
+            FileType::Directory
         } else {
-            u32::try_from(links.max(1)).unwrap_or(u32::MAX)
+            FileType::RegularFile
         },
-        uid: owner.uid,
-        gid: owner.gid,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    })
+        size: summary.size,
+        links: usize::from(summary.link_count.saturating_sub(glance.short_names)),
+    };
+    known.shown(owner)
+}
+
+impl Known {
+    fn shown(&self, owner: Owner) -> FileAttr {
+        let information = &self.information.base;
+        let size = match self.kind {
+            FileType::RegularFile => self.size,
+            _ => 0,
+        };
+        let is_read_only = information.file_attributes.contains(FileAttributes::READONLY);
+        let permissions = match self.kind {
+            FileType::RegularFile if is_read_only => 0o555,
+            _ => 0o777,
+        };
+        FileAttr {
+            ino: INodeNo(0),
+            size,
+            blocks: size.div_ceil(512),
+            atime: time(information.last_access_time),
+            mtime: time(information.last_modification_time),
+            ctime: time(information.last_change_time),
+            crtime: time(information.creation_time),
+            kind: self.kind,
+            perm: permissions & !owner.umask,
+            nlink: if self.kind == FileType::Directory {
+                1
+            } else {
+                u32::try_from(self.links.max(1)).unwrap_or(u32::MAX)
+            },
+            uid: owner.uid,
+            gid: owner.gid,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        }
+    }
 }
 
 /// What `stat` shows of a file of the host.

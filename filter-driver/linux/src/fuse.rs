@@ -153,7 +153,6 @@ impl Filesystem for LayerFs {
             InitFlags::FUSE_ATOMIC_O_TRUNC,
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_ASYNC_DIO,
             InitFlags::FUSE_DONT_MASK,
@@ -300,6 +299,9 @@ impl Filesystem for LayerFs {
             Replace::Existing
         } else if flags == RenameFlags::RENAME_NOREPLACE {
             Replace::Never
+        } else if flags == RenameFlags::RENAME_EXCHANGE {
+            let (one, other) = ((parent.0, name.as_bytes()), (new_parent.0, new_name.as_bytes()));
+            return empty(self.view.exchange(one, other), reply);
         } else {
             return reply.error(Errno::EINVAL);
         };

@@ -5,7 +5,7 @@ use crate::facts::Owner;
 use crate::fuse::LayerFs;
 use crate::sources::{Allowed, Base, Opened, SourceError, open_folder, open_layer};
 use crate::upper::Upper;
-use crate::view::{AttachedLayer, Changed, MemberFacts, NewMember, View, ViewOptions};
+use crate::view::{AttachedLayer, Changed, MemberFacts, NewMember, Notice, View, ViewOptions};
 use cv_overlay::{LayerId, NamePath, Names, Role};
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
 use rustix::io::Errno;
@@ -220,6 +220,7 @@ impl Mounted {
             mountpoint: mountpoint.clone(),
             notifier: session.notifier(),
         });
+        tell_kernel(&running).map_err(refused)?;
         let unmounter = session.unmount_callable();
         let (stop, events) = channel();
         let ended = stop.clone();
@@ -266,6 +267,35 @@ impl Mounted {
             }
         }
     }
+}
+
+/// Tells the kernel what it should forget, in a thread of its own.
+fn tell_kernel(running: &Arc<Running>) -> io::Result<()> {
+    let notices = running.view.notices();
+    let running = Arc::downgrade(running);
+    let work = move || {
+        while let Ok(notice) = notices.recv() {
+            let Some(running) = running.upgrade() else { return };
+            // What it has forgotten by itself is no error.
+            let forget = |parent: u64, name: &[u8]| {
+                let _ = running.notifier.inval_entry(INodeNo(parent), OsStr::from_bytes(name));
+            };
+            match notice {
+                Notice::Stale(parent, name) => forget(parent, &name),
+                Notice::Crowded => loop {
+                    let names = running.view.to_forget();
+                    if names.is_empty() {
+                        break;
+                    }
+                    for (parent, name) in names {
+                        forget(parent, &name);
+                    }
+                },
+            }
+        }
+    };
+    std::thread::Builder::new().name("notices".to_owned()).spawn(work)?;
+    Ok(())
 }
 
 /// Takes a mount from sight that is in use.

@@ -7,13 +7,17 @@
 //! gets one of its own for as long as the kernel knows it.
 
 use cv_overlay::NamePath;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// The inode of the root.
 pub const ROOT: u64 = 1;
 
 /// The inode of the file that tells Wine that directories here ignore case.
 pub const MARKER: u64 = 2;
+
+/// Names on the way from the root at most.
+const DEEPEST: usize = 65_535;
 
 const FIRST_FREE: u64 = 16;
 const SLOT_SHIFT: u32 = 48;
@@ -38,13 +42,14 @@ impl Identity {
     }
 }
 
+/// A directory and a name in it.
+type Named = (u64, Box<[u16]>);
+
 /// An inode that the kernel knows.
 #[derive(Debug)]
 struct Node {
     parent: u64,
     name: Box<[u16]>,
-    /// Further names of a file that has several.
-    others: Vec<(u64, Box<[u16]>)>,
     lookups: u64,
     identity: Identity,
     has_path: bool,
@@ -53,10 +58,14 @@ struct Node {
 /// All inodes that the kernel knows.
 #[derive(Debug, Default)]
 pub struct Nodes {
-    by_number: HashMap<u64, Node>,
+    by_number: HashMap<u64, Node, NumberHash>,
+    /// Further names of files that have several.
+    others: HashMap<u64, Vec<Named>, NumberHash>,
     /// Files whose number is not their natural one.
     substitutes: HashMap<Identity, u64>,
     next_free: u64,
+    /// In the order in which the kernel came to know them, those that it may be asked to forget; some are forgotten.
+    oldest: VecDeque<u64>,
 }
 
 impl Nodes {
@@ -69,21 +78,25 @@ impl Nodes {
     /// has by itself, `identity` what tells it from others.
     pub fn intern(&mut self, parent: u64, name: &[u16], natural: u64, identity: Identity, lookups: u64) -> u64 {
         let number = self.number(natural, identity);
-        let node = self.by_number.entry(number).or_insert_with(|| Node {
-            parent,
-            name: name.into(),
-            others: Vec::new(),
-            lookups: 0,
-            identity,
-            has_path: true,
+        let oldest = &mut self.oldest;
+        let node = self.by_number.entry(number).or_insert_with(|| {
+            oldest.push_back(number);
+            Node {
+                parent,
+                name: name.into(),
+                lookups: 0,
+                identity,
+                has_path: true,
+            }
         });
         node.lookups += lookups;
         if !node.has_path {
             (node.parent, node.name, node.has_path) = (parent, name.into(), true);
-        } else if (node.parent, &*node.name) != (parent, name)
-            && !node.others.iter().any(|(p, n)| (*p, &**n) == (parent, name))
-        {
-            node.others.push((parent, name.into()));
+        } else if (node.parent, &*node.name) != (parent, name) {
+            let others = self.others.entry(number).or_default();
+            if !others.iter().any(|(p, n)| (*p, &**n) == (parent, name)) {
+                others.push((parent, name.into()));
+            }
         }
         number
     }
@@ -118,6 +131,11 @@ impl Nodes {
             if node.lookups == 0 {
                 let identity = node.identity;
                 self.by_number.remove(&number);
+                self.others.remove(&number);
+                if self.oldest.len() > 2 * self.by_number.len() + 1000 {
+                    let known = &self.by_number;
+                    self.oldest.retain(|number| known.contains_key(number));
+                }
                 if self.substitutes.get(&identity) == Some(&number) {
                     self.substitutes.remove(&identity);
                 }
@@ -155,22 +173,37 @@ impl Nodes {
             let node = self.by_number.get(&at).filter(|node| node.has_path)?;
             names.push(&node.name);
             at = node.parent;
-            if names.len() > usize::from(u16::MAX) {
+            if names.len() > DEEPEST {
                 return None;
             }
         }
         Some(names.into_iter().rev().collect())
     }
 
+    /// All paths of an inode that has several.
+    pub fn paths(&self, number: u64) -> Vec<NamePath> {
+        let Some(others) = self.others.get(&number) else {
+            return Vec::new();
+        };
+        let others = others
+            .iter()
+            .filter_map(|(parent, name)| Some(self.path(*parent)?.joined(name)));
+        others.chain(self.path(number)).collect()
+    }
+
     /// A name of an inode is gone.
     pub fn unlinked(&mut self, number: u64, parent: u64, name: &[u16]) {
         if let Some(node) = self.by_number.get_mut(&number) {
-            node.others.retain(|(p, n)| (*p, &**n) != (parent, name));
+            let mut others = self.others.remove(&number).unwrap_or_default();
+            others.retain(|(p, n)| (*p, &**n) != (parent, name));
             if (node.parent, &*node.name) == (parent, name) {
-                match node.others.pop() {
+                match others.pop() {
                     Some((parent, name)) => (node.parent, node.name) = (parent, name),
                     None => node.has_path = false,
                 }
+            }
+            if !others.is_empty() {
+                self.others.insert(number, others);
             }
         }
     }
@@ -180,10 +213,48 @@ impl Nodes {
         self.unlinked(number, old.0, old.1);
         if let Some(node) = self.by_number.get_mut(&number) {
             if node.has_path {
-                node.others.push((node.parent, std::mem::take(&mut node.name)));
+                let others = self.others.entry(number).or_default();
+                others.push((node.parent, std::mem::take(&mut node.name)));
             }
             (node.parent, node.name, node.has_path) = (new.0, new.1.into(), true);
         }
+    }
+
+    /// Up to `count` of the inodes that the kernel has known for longest, each once, with directory and name.
+    pub fn take_oldest(&mut self, count: usize) -> Vec<(u64, u64, Box<[u16]>)> {
+        let mut taken = Vec::new();
+        while taken.len() < count
+            && let Some(number) = self.oldest.pop_front()
+        {
+            if let Some((parent, name)) = self.place(number) {
+                taken.push((number, parent, name));
+            }
+        }
+        taken
+    }
+
+    /// The inodes below a directory.
+    pub fn below(&self, directory: u64) -> Vec<u64> {
+        let mut known = HashMap::from([(directory, true), (ROOT, directory == ROOT)]);
+        let mut found = Vec::new();
+        for (number, mut at, _) in self.all() {
+            let mut way = Vec::new();
+            let is_below = loop {
+                if let Some(known) = known.get(&at) {
+                    break *known;
+                }
+                way.push(at);
+                match self.by_number.get(&at).filter(|node| node.has_path) {
+                    Some(node) if way.len() < DEEPEST => at = node.parent,
+                    _ => break false,
+                }
+            };
+            known.extend(way.into_iter().map(|directory| (directory, is_below)));
+            if is_below {
+                found.push(number);
+            }
+        }
+        found
     }
 
     /// All inodes with their directories and names; one with several names comes several times, its first name last.
@@ -192,10 +263,49 @@ impl Nodes {
             .iter()
             .filter(|(_, node)| node.has_path)
             .flat_map(|(number, node)| {
-                let others = node.others.iter().map(|(parent, name)| (*parent, &**name));
+                let others = self.others.get(number).into_iter().flatten();
+                let others = others.map(|(parent, name)| (*parent, &**name));
                 let first = std::iter::once((node.parent, &*node.name));
                 others.chain(first).map(|(parent, name)| (*number, parent, name))
             })
+    }
+}
+
+/// Spreads numbers over a table, for each process in another way.
+#[derive(Debug, Clone)]
+struct NumberHash(u64);
+
+impl Default for NumberHash {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for NumberHash {
+    type Hasher = NumberHasher;
+
+    fn build_hasher(&self) -> NumberHasher {
+        NumberHasher(self.0)
+    }
+}
+
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
+        let product = u128::from(self.0 ^ number) * ODD;
+        self.0 = (product as u64) ^ (product >> 64) as u64;
     }
 }
 

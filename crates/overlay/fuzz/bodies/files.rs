@@ -108,7 +108,7 @@ fn operation(world: &World, choices: &mut Choices<'_>) -> (Outcome, Change) {
     let stack = world.stack();
     let one = path(choices, 3);
     let other = path(choices, 3);
-    match choices.below(8) {
+    match choices.below(9) {
         0 => (stack.plan_copy_up(&one, Data::Whole), Change::Write(one)),
         1 => (stack.plan_create(&one, Kind::File), Change::Create(one, Kind::File)),
         2 => (
@@ -118,6 +118,7 @@ fn operation(world: &World, choices: &mut Choices<'_>) -> (Outcome, Change) {
         3 => (stack.plan_remove_file(&one), Change::Remove(one, false)),
         4 => (stack.plan_remove_directory(&one), Change::Remove(one, true)),
         5 => (stack.plan_link(&one, &other), Change::Link(one, other)),
+        8 => (stack.plan_exchange(&one, &other), Change::Exchange(one, other)),
         kind => {
             let replace = kind == 6;
             let how = if replace { Replace::Existing } else { Replace::Never };
@@ -136,6 +137,7 @@ enum Change {
     Remove(NamePath, bool),
     Link(NamePath, NamePath),
     Rename(NamePath, NamePath, bool),
+    Exchange(NamePath, NamePath),
 }
 
 impl Change {
@@ -147,6 +149,7 @@ impl Change {
             Self::Remove(path, directory) => view.remove(path, *directory),
             Self::Link(from, to) => view.link(from, to),
             Self::Rename(from, to, replace) => view.rename(from, to, *replace),
+            Self::Exchange(one, other) => view.exchange(one, other),
         }
     }
 }

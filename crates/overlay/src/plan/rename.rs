@@ -91,7 +91,7 @@ impl<L: Layer> Stack<L> {
 
     /// Adds the steps after which a directory shows the same without the directories below it, and will not merge with
     /// those that are below its new place.
-    fn detach_from_below(
+    pub(super) fn detach_from_below(
         &self,
         source: &Target<L::Entry>,
         target: &Target<L::Entry>,
@@ -113,7 +113,7 @@ impl<L: Layer> Stack<L> {
     }
 
     /// Whether the first names of `path` are those of `directory`.
-    fn is_within(&self, path: &NamePath, directory: &NamePath) -> bool {
+    pub(super) fn is_within(&self, path: &NamePath, directory: &NamePath) -> bool {
         path.depth() >= directory.depth()
             && path
                 .names()

@@ -256,7 +256,7 @@ fn in_terms_of_keys(plan: Plan) -> KeyPlan {
             Step::MakeOpaque { path } => KeyStep::SupersedeTree { path },
             Step::CompleteTree { path } => KeyStep::CompleteTree { path },
             // Keys are directories: no plan for one has these.
-            Step::CopyUp { .. } | Step::Link { .. } => return None,
+            Step::CopyUp { .. } | Step::Link { .. } | Step::Exchange { .. } => return None,
         })
     });
     KeyPlan {

@@ -156,6 +156,21 @@ impl Plain {
         Ok(())
     }
 
+    pub fn exchange(&mut self, one: &NamePath, other: &NamePath) -> Result<(), Fault> {
+        one.last().ok_or(Fault::Root)?;
+        let left = self.get(one)?.clone();
+        other.last().ok_or(Fault::Root)?;
+        let right = self.get(other)?.clone();
+        let folded = |path: &NamePath| path.names().map(fold).collect::<Vec<_>>();
+        let (ones, others) = (folded(one), folded(other));
+        if ones.len() != others.len() && (ones.starts_with(&others) || others.starts_with(&ones)) {
+            return Err(Fault::IntoItself);
+        }
+        *self.get(one)? = right;
+        *self.get(other)? = left;
+        Ok(())
+    }
+
     /// A copy that writes to the one do not change in the other. Names that share a file share its copy.
     pub fn snapshot(&self) -> Self {
         self.copy(&mut HashMap::new())

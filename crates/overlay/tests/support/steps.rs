@@ -64,6 +64,12 @@ pub fn carry_out(trees: &[Rc<Tree>], upper: usize, step: &Step, number: u32) {
             target.take(last(to));
             target.put(source.renamed(last(to)));
         }
+        Step::Exchange { one, other } => {
+            let left = directory(one).take(last(one)).expect("the one");
+            let right = directory(other).take(last(other)).expect("the other");
+            directory(one).put(right.renamed(last(one)));
+            directory(other).put(left.renamed(last(other)));
+        }
         Step::Whiteout { path, over } => {
             occupied(path, *over);
             directory(path).put(Node::with_number(last(path), Kind::Whiteout, 0));

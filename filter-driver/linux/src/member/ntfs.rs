@@ -32,7 +32,7 @@ pub struct NtfsEntry {
     /// The directory it is in; `None` for the root and whiteouts.
     parent: Option<Arc<NtfsEntry>>,
     marks: Option<MarkedDirectory>,
-    directory: OnceLock<Directory>,
+    directory: OnceLock<Box<Directory>>,
 }
 
 impl NtfsEntry {
@@ -87,7 +87,7 @@ impl NtfsMember {
             return Ok(known);
         }
         let opened = self.file(entry.reference)?.directory()?;
-        Ok(entry.directory.get_or_init(|| opened))
+        Ok(entry.directory.get_or_init(|| Box::new(opened)))
     }
 
     fn marked(&self, directory: &NtfsEntry, name: &[u16]) -> Option<MarkedDirectory> {

@@ -1,6 +1,6 @@
 //! Copying up: a file with all its streams, attributes, times and security.
 
-use super::Upper;
+use super::{OWN_ATTRIBUTES, Upper};
 use crate::facts;
 use crate::member::{Entry, Member, OPAQUE};
 use cv_disk::{ExtentKind, ReadAt};
@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 /// The extended attribute that says of what something is a copy.
-pub const ORIGIN: &str = "user.cvlayer.origin";
+const ORIGIN: &str = "user.cvlayer.origin";
 
 /// Bytes copied at a time.
 const CHUNK: u64 = 1 << 20;
@@ -274,7 +274,7 @@ fn copy_attributes(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(),
     };
     let mut value = vec![0_u8; 64 << 10];
     for name in names[..length].split(|byte| *byte == 0) {
-        let is_ours = name == OPAQUE.as_bytes() || name == ORIGIN.as_bytes();
+        let is_ours = name == OPAQUE.as_bytes() || name.starts_with(OWN_ATTRIBUTES.as_bytes());
         if !name.starts_with(b"user.") || is_ours {
             continue;
         }

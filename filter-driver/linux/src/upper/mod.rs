@@ -6,7 +6,7 @@
 
 mod copy;
 
-pub use copy::{ORIGIN, Origin, link_target};
+pub use copy::{Origin, link_target};
 
 use crate::facts::Owner;
 
@@ -14,11 +14,23 @@ use crate::member::{Entry, FolderMember, Member, MemberError, OPAQUE, OWN_DIRECT
 use cv_overlay::{Kind, Layer, NamePath, Plan, PlanError, Refusal, Stack, Step};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
+use std::collections::{HashMap, hash_map};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const WORK: &str = "work";
+
+/// The extended attributes that are the project's own begin so.
+pub const OWN_ATTRIBUTES: &str = "user.cvlayer.";
+
+/// The extended attribute of an empty file that stands for a character device of number 0/0.
+const NULL_DEVICE: &str = "user.cvlayer.device";
+
+/// Whether an empty file of the writable folder stands for a character device of number 0/0.
+pub fn is_null_device(file: impl AsFd) -> bool {
+    rustix::fs::fgetxattr(file, NULL_DEVICE, &mut [0_u8; 0][..]).is_ok()
+}
 
 /// What a new entry is to be.
 #[derive(Debug)]
@@ -167,7 +179,9 @@ impl Upper {
         for step in &plan.steps {
             if let Step::CompleteTree { path } = step {
                 let mut completion = stack.complete(path).map_err(|error| refused(&error))?;
+                let mut copied = HashMap::new();
                 while let Some(step) = completion.next().map_err(|error| refused(&error))? {
+                    let step = Self::as_link(stack, step, &mut copied);
                     self.step(stack, &step, None, origin)?;
                 }
             } else {
@@ -175,6 +189,29 @@ impl Upper {
             }
         }
         Ok(())
+    }
+
+    /// A further name of a file of the host that was `copied` already is a link of the copy.
+    fn as_link(stack: &Stack<Arc<Member>>, step: Step, copied: &mut HashMap<(usize, u64), NamePath>) -> Step {
+        let Step::CopyUp { path, from, .. } = &step else {
+            return step;
+        };
+        let folder = stack.members().get(*from).and_then(|member| member.layer.folder());
+        let stat = folder.and_then(|folder| folder.stat(&host(path)).ok());
+        let Some(stat) = stat.filter(|stat| stat.st_nlink > 1) else {
+            return step;
+        };
+        match copied.entry((*from, stat.st_ino)) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(path.clone());
+                step
+            }
+            hash_map::Entry::Occupied(first) => Step::Link {
+                from: first.get().clone(),
+                to: path.clone(),
+                over: None,
+            },
+        }
     }
 
     fn step(
@@ -215,6 +252,7 @@ impl Upper {
                 leave_whiteout,
                 over,
             } => self.rename(from, to, *leave_whiteout, *over),
+            Step::Exchange { one, other } => self.swap(one, other),
             Step::Whiteout { path, over } => {
                 let temporary = self.temporary();
                 let made = self.make_whiteout(&temporary);
@@ -360,11 +398,14 @@ impl Upper {
                 mode,
                 device,
             } => {
-                // A device of number 0 would be a whiteout.
                 if *file_type == FileType::CharacterDevice && *device == 0 {
-                    return Err(Errno::PERM);
+                    // It would be a whiteout: an empty file stands for it.
+                    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                    let file = rustix::fs::openat(&self.work, name, flags, Mode::from_raw_mode(0o600))?;
+                    rustix::fs::fsetxattr(&file, NULL_DEVICE, b"", XattrFlags::empty())?;
+                } else {
+                    rustix::fs::mknodat(&self.work, name, *file_type, Mode::from_raw_mode(0o600), *device)?;
                 }
-                rustix::fs::mknodat(&self.work, name, *file_type, Mode::from_raw_mode(0o600), *device)?;
                 (*mode, false)
             }
         };
@@ -446,6 +487,20 @@ impl Upper {
         // Another spelling of the same name is one entry: the old goes before the new comes.
         folder.note(&host(from), leave_whiteout.then_some(Kind::Whiteout));
         folder.note(&host(to), Some(kind));
+        Ok(())
+    }
+
+    /// Puts two entries in each other's places.
+    fn swap(&self, one: &NamePath, other: &NamePath) -> Result<(), Errno> {
+        let (left, left_name) = self.parent(one)?;
+        let (right, right_name) = self.parent(other)?;
+        let kinds = (Self::kind_at(&left, &left_name)?, Self::kind_at(&right, &right_name)?);
+        rustix::fs::renameat_with(&left, &*left_name, &right, &*right_name, RenameFlags::EXCHANGE)?;
+        let folder = self.folder()?;
+        for (path, kind) in [(one, kinds.1), (other, kinds.0)] {
+            folder.forget_below(&host(path));
+            folder.note(&host(path), Some(kind));
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 use super::{State, View};
 use crate::member::{Entry, FolderMember, Member, OPAQUE};
 use crate::nodes::MARKER;
-use crate::upper::ORIGIN;
+use crate::upper::OWN_ATTRIBUTES;
 use cv_disk::ReadAt;
 use cv_ntfs::File;
 use cv_ntfs::structure::{AttributeType, FileAttributes, Namespace, NtfsTime};
@@ -61,7 +61,7 @@ fn meaning(name: &[u8]) -> Name<'_> {
 
 /// Whether an attribute of the writable folder is the project's own.
 fn is_own(name: &[u8]) -> bool {
-    name == ORIGIN.as_bytes()
+    name.starts_with(OWN_ATTRIBUTES.as_bytes())
         || name.starts_with(b"user.overlay.")
         || name == OPAQUE.as_bytes()
         || NAMES
@@ -387,7 +387,7 @@ mod tests {
     fn own_attributes_are_nobody_elses() {
         for name in [
             "user.overlay.opaque",
-            ORIGIN,
+            "user.cvlayer.origin",
             "user.ntfs_acl",
             "trusted.overlay.opaque",
             "security.x",

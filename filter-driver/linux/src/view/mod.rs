@@ -3,22 +3,27 @@
 mod attributes;
 mod change;
 mod files;
+mod host;
+mod notices;
 mod write;
 
 pub use change::{AttachedLayer, Changed, Holder};
 pub use files::{OpenFile, Passthrough, Source};
+pub use host::Sizes;
+pub use notices::Notice;
 pub use write::{Created, NewAttributes};
 
 use crate::facts::{self, Owner};
 use crate::member::{Entry, Member, MemberError};
 use crate::nodes::{Identity, MARKER, Nodes, ROOT};
-use crate::upper::{Origin, Upper, link_target};
+use crate::upper::{Origin, Upper, is_null_device, link_target};
 use cv_overlay::{Kind, LayerId, NamePath, Names, Place, Role, Stack};
 use cv_winname::wtf8;
 use fuser::{FileAttr, FileType, INodeNo};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::UNIX_EPOCH;
 
@@ -29,7 +34,7 @@ const PLACES_KEPT: usize = 20_000;
 const NEGATIVES_KEPT: usize = 100_000;
 
 /// Entries of one listing whose places are kept with it.
-const LISTED_PLACES: usize = 100_000;
+const LISTED_PLACES: usize = 20_000;
 
 /// The name by which Wine finds out that a directory ignores case.
 const MARKER_NAME: &[u8] = b".ciopfs";
@@ -119,6 +124,7 @@ pub struct View {
     files: files::Files,
     negatives: Mutex<Negatives>,
     mounted: std::time::SystemTime,
+    notices: notices::Notices,
 }
 
 /// The names that the kernel was told do not exist, by directory.
@@ -184,6 +190,7 @@ impl View {
             negatives: Mutex::default(),
             names,
             mounted: std::time::SystemTime::now(),
+            notices: notices::Notices::default(),
         }
     }
 
@@ -351,12 +358,15 @@ impl View {
         let slot = state.slot(winner.position);
         match (&**state.member(winner.position)?, &winner.entry) {
             (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => {
-                let file = ntfs
-                    .file(entry.reference)
-                    .map_err(|error| MemberError::from(error).errno())?;
                 let is_link = matches!(winner.kind, Kind::Symlink | Kind::Junction);
-                let attr = facts::of_volume(&file, is_link, self.options.owner)
-                    .map_err(|error| MemberError::from(error).errno())?;
+                let failed = |error| MemberError::from(error).errno();
+                let attr = match ntfs.volume().glance(entry.reference).map_err(failed)? {
+                    Some(glance) if !is_link => facts::of_glance(&glance, self.options.owner),
+                    _ => {
+                        let file = ntfs.file(entry.reference).map_err(failed)?;
+                        facts::of_volume(&file, is_link, self.options.owner).map_err(failed)?
+                    }
+                };
                 let identity = Identity {
                     slot,
                     file: entry.reference.record(),
@@ -370,22 +380,28 @@ impl View {
                     file: stat.st_ino,
                 };
                 let mut natural = identity.natural();
-                if state.is_upper(winner.position)
-                    && winner.kind != Kind::Symlink
-                    && let Some(origin) = Self::origin(state, folder, &entry.path)
+                let mut attr = facts::of_host(&stat);
+                let may_have_origin = matches!(attr.kind, FileType::RegularFile | FileType::Directory);
+                if may_have_origin
+                    && state.is_upper(winner.position)
+                    && let Ok(file) = folder.open(&entry.path, OFlags::RDONLY | OFlags::NONBLOCK)
                 {
-                    natural = origin;
+                    if let Some(origin) = Self::origin(state, &file) {
+                        natural = origin;
+                    }
+                    if attr.kind == FileType::RegularFile && attr.size == 0 && is_null_device(&file) {
+                        attr.kind = FileType::CharDevice;
+                    }
                 }
-                Ok((facts::of_host(&stat), identity, natural))
+                Ok((attr, identity, natural))
             }
             _ => Err(Errno::STALE),
         }
     }
 
     /// The number of what something in the writable folder is a copy of.
-    fn origin(state: &State, folder: &crate::member::FolderMember, path: &[u8]) -> Option<u64> {
-        let file = folder.open(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
-        let origin = Origin::of(&file)?;
+    fn origin(state: &State, file: &OwnedFd) -> Option<u64> {
+        let origin = Origin::of(file)?;
         let facts = state
             .members
             .iter()
@@ -410,7 +426,13 @@ impl View {
         if attr.kind == FileType::Symlink && attr.size == 0 {
             attr.size = self.link_length(state, parent, name, place);
         }
-        attr.ino = INodeNo(self.nodes().intern(parent, name, natural, identity, 1));
+        let mut nodes = self.nodes();
+        attr.ino = INodeNo(nodes.intern(parent, name, natural, identity, 1));
+        let is_crowded = nodes.count() > notices::KNOWN_KEPT;
+        drop(nodes);
+        if is_crowded {
+            self.notices.crowded();
+        }
         if attr.kind == FileType::RegularFile {
             self.files.refresh(attr.ino.0, &mut attr);
         }
@@ -600,70 +622,5 @@ impl View {
                     .map(|facts| facts.source.clone()),
             })
             .collect())
-    }
-}
-
-/// What `statfs` shows.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Blocks.
-    pub blocks: u64,
-    /// Free ones.
-    pub free: u64,
-    /// Free ones for everybody.
-    pub available: u64,
-    /// Inodes.
-    pub files: u64,
-    /// Free inodes.
-    pub free_files: u64,
-    /// Bytes of a block.
-    pub block_size: u32,
-}
-
-impl View {
-    /// Room and use: that of the writable folder's host, else that of the base.
-    pub fn sizes(&self) -> Sizes {
-        let state = self.read();
-        let folder = state.members.iter().find(|member| member.facts.role == Role::Writable);
-        let folder = folder.or_else(|| state.members.iter().find(|member| member.facts.role == Role::Base));
-        if let Some(folder) = folder.and_then(|member| member.member.folder())
-            && let Ok(host) = rustix::fs::fstatvfs(folder.root_fd())
-        {
-            let is_writable = self.is_writable();
-            return Sizes {
-                blocks: host.f_blocks,
-                free: if is_writable { host.f_bfree } else { 0 },
-                available: if is_writable { host.f_bavail } else { 0 },
-                files: host.f_files,
-                free_files: if is_writable { host.f_ffree } else { 0 },
-                block_size: u32::try_from(host.f_frsize).unwrap_or(4096),
-            };
-        }
-        let bytes: u64 = state
-            .members
-            .iter()
-            .filter_map(|member| member.member.ntfs())
-            .map(|ntfs| ntfs.volume().disk().len())
-            .sum();
-        Sizes {
-            blocks: bytes / 4096,
-            free: 0,
-            available: 0,
-            files: 0,
-            free_files: 0,
-            block_size: 4096,
-        }
-    }
-
-    /// Makes what was done in a directory safe from a loss of power.
-    pub fn sync_directory(&self, state: &State, number: u64) -> Result<(), Errno> {
-        let place = self.directory(state, number)?;
-        let winner = place.winner();
-        if let (Member::Folder(folder), Entry::Folder(entry)) = (&**state.member(winner.position)?, &winner.entry)
-            && state.is_upper(winner.position)
-        {
-            rustix::fs::fsync(folder.open_directory(&entry.path)?)?;
-        }
-        Ok(())
     }
 }

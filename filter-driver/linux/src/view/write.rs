@@ -35,8 +35,18 @@ pub struct NewAttributes {
     pub modified: Option<Timespec>,
 }
 
+/// Something that is to be changed, and where it is.
+struct Existing {
+    parent: u64,
+    number: u64,
+    path: NamePath,
+    /// As it is spelled.
+    name: Vec<u16>,
+    is_directory: bool,
+}
+
 impl View {
-    fn upper(&self) -> Result<&Upper, Errno> {
+    pub(super) fn upper(&self) -> Result<&Upper, Errno> {
         self.upper.as_ref().ok_or(Errno::ROFS)
     }
 
@@ -61,6 +71,7 @@ impl View {
             Step::CopyUpDirectories { .. }
             | Step::MakeOpaque { .. }
             | Step::CompleteTree { .. }
+            | Step::Exchange { .. }
             | Step::Rename { .. } => true,
             Step::Create { kind, .. } | Step::Remove { kind, .. } => kind.is_directory(),
             Step::Whiteout { over, .. } => over.is_none_or(Kind::is_directory),
@@ -106,7 +117,32 @@ impl View {
         }
         let plan = state.stack.plan_copy_up(&path, data).map_err(|error| refused(&error))?;
         self.carry_out(state, &plan, None)?;
+        if !before.is_directory() && before.kind() == Kind::File {
+            self.link_other_names(state, number, &path)?;
+        }
         self.follow(state, number, &before)
+    }
+
+    /// The kernel takes all names that it knows of a file for one: those whose file was copied up under another become
+    /// links of the copy.
+    fn link_other_names(&self, state: &mut State, number: u64, path: &NamePath) -> Result<(), Errno> {
+        let others = self.nodes().paths(number);
+        for other in others.into_iter().filter(|other| other != path) {
+            let Ok(mut plan) = state.stack.plan_copy_up(&other, Data::Whole) else {
+                continue;
+            };
+            for step in &mut plan.steps {
+                if let Step::CopyUp { path: to, .. } = step {
+                    *step = Step::Link {
+                        from: path.clone(),
+                        to: to.clone(),
+                        over: None,
+                    };
+                }
+            }
+            self.carry_out(state, &plan, None)?;
+        }
+        Ok(())
     }
 
     /// After a copy-up: the inode stands for the copy.
@@ -115,13 +151,7 @@ impl View {
             return Ok(());
         }
         let place = self.place(state, number)?;
-        let (_, identity, _) = self.look_at(state, &place)?;
-        self.nodes().rebind(number, identity);
-        if place.kind() == Kind::File {
-            self.follow_copy(state, number)
-        } else {
-            Ok(())
-        }
+        self.rebind_to(state, number, &place)
     }
 
     /// Makes something new under a name of a directory.
@@ -166,23 +196,18 @@ impl View {
     /// Removes a file or link, or a directory that shows nothing.
     pub fn remove(&self, parent: u64, name: &[u8], is_directory: bool) -> Result<(), Errno> {
         self.upper()?;
-        let units = wtf8::decode(name).map_err(|_| Errno::NOENT)?;
         let mut state = self.change();
-        let directory = self.directory(&state, parent)?;
-        let place = self.find(&state, &directory, &units).map_err(|error| error.errno())?;
-        let place = place.ok_or(Errno::NOENT)?;
-        let name = state.stack.name(&place).to_vec();
-        let number = self.known_number(&state, &place)?;
-        let path = self.path(parent).ok_or(Errno::STALE)?.joined(&name);
+        let entry = self.entry_of(&state, parent, name)?;
         let plan = if is_directory {
-            state.stack.plan_remove_directory(&path)
+            state.stack.plan_remove_directory(&entry.path)
         } else {
-            state.stack.plan_remove_file(&path)
+            state.stack.plan_remove_file(&entry.path)
         };
         let plan = plan.map_err(|error| refused(&error))?;
         // What is open must stay readable without its name.
         self.carry_out(&mut state, &plan, None)?;
-        self.lost_name(number, parent, &name);
+        self.note_gone(&entry, name);
+        self.lost_name(entry.number, parent, &entry.name);
         Ok(())
     }
 
@@ -209,54 +234,114 @@ impl View {
     /// Renames.
     pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), replace: Replace) -> Result<(), Errno> {
         self.upper()?;
-        let source_name = wtf8::decode(from.1).map_err(|_| Errno::NOENT)?;
         let target = self.new_path(to.0, to.1)?;
         let mut state = self.change();
-        let directory = self.directory(&state, from.0)?;
-        let place = self
-            .find(&state, &directory, &source_name)
-            .map_err(|error| error.errno())?;
-        let place = place.ok_or(Errno::NOENT)?;
-        let spelled = state.stack.name(&place).to_vec();
-        let number = self.known_number(&state, &place)?;
-        let source = self.path(from.0).ok_or(Errno::STALE)?.joined(&spelled);
-        let target_directory = self.directory(&state, to.0)?;
+        let source = self.entry_of(&state, from.0, from.1)?;
         let new_name = target.last().unwrap_or_default().to_vec();
-        let replaced = match self
-            .find(&state, &target_directory, &new_name)
-            .map_err(|error| error.errno())?
-        {
-            Some(place) => {
-                let name = state.stack.name(&place).to_vec();
-                Some((self.known_number(&state, &place)?, name))
-            }
-            None => None,
+        let replaced = match self.entry_of(&state, to.0, to.1) {
+            Ok(entry) => Some(entry),
+            Err(Errno::NOENT) => None,
+            Err(errno) => return Err(errno),
         };
-        let mut plan = state
-            .stack
-            .plan_rename(&source, &target, replace)
-            .map_err(|error| refused(&error))?;
-        if self.files.of(number).is_some() && !place.is_directory() {
+        let plan = |state: &State| {
+            let plan = state.stack.plan_rename(&source.path, &target, replace);
+            plan.map_err(|error| refused(&error))
+        };
+        let mut steps = plan(&state)?;
+        if !source.is_directory && self.files.of(source.number).is_some() {
             // Whoever has it open reads the copy from then on.
-            self.copy_up_now(&mut state, number, Data::Whole)?;
-            plan = state
-                .stack
-                .plan_rename(&source, &target, replace)
-                .map_err(|error| refused(&error))?;
+            self.copy_up_now(&mut state, source.number, Data::Whole)?;
+            steps = plan(&state)?;
         }
-        self.carry_out(&mut state, &plan, None)?;
-        if let Some((replaced, name)) = replaced
-            && replaced != number
+        self.carry_out(&mut state, &steps, None)?;
+        if let Some(replaced) = replaced
+            && replaced.number != source.number
         {
-            self.lost_name(replaced, to.0, &name);
+            self.lost_name(replaced.number, to.0, &replaced.name);
         }
-        self.nodes().renamed(number, (from.0, &spelled), (to.0, &new_name));
-        if !place.is_directory()
-            && let Ok(directory) = self.directory(&state, to.0)
-            && let Ok(Some(place)) = state.stack.lookup(&directory, &new_name)
-        {
-            let (_, identity, _) = self.look_at(&state, &place)?;
-            self.nodes().rebind(number, identity);
+        self.note_gone(&source, from.1);
+        let now = (to.0, &*new_name);
+        self.nodes().renamed(source.number, (from.0, &source.name), now);
+        self.rebind(&state, source.number, now)
+    }
+
+    /// Puts two entries in each other's places.
+    pub fn exchange(&self, one: (u64, &[u8]), other: (u64, &[u8])) -> Result<(), Errno> {
+        self.upper()?;
+        let mut state = self.change();
+        let asked = [one.1, other.1];
+        let one = self.entry_of(&state, one.0, one.1)?;
+        let other = self.entry_of(&state, other.0, other.1)?;
+        for entry in [&one, &other] {
+            if !entry.is_directory && self.files.of(entry.number).is_some() {
+                // Whoever has it open reads the copy from then on.
+                self.copy_up_now(&mut state, entry.number, Data::Whole)?;
+            }
+        }
+        let plan = state.stack.plan_exchange(&one.path, &other.path);
+        self.carry_out(&mut state, &plan.map_err(|error| refused(&error))?, None)?;
+        for (entry, asked) in [&one, &other].into_iter().zip(asked) {
+            self.note_gone(entry, asked);
+        }
+        let (from, to) = ((one.parent, &*one.name), (other.parent, &*other.name));
+        self.nodes().renamed(one.number, from, to);
+        self.nodes().renamed(other.number, to, from);
+        for (entry, now) in [(&one, to), (&other, from)] {
+            self.rebind(&state, entry.number, now)?;
+        }
+        Ok(())
+    }
+
+    /// What is under a name of a directory, as a change needs to know it.
+    fn entry_of(&self, state: &State, parent: u64, name: &[u8]) -> Result<Existing, Errno> {
+        let units = wtf8::decode(name).map_err(|_| Errno::NOENT)?;
+        let directory = self.directory(state, parent)?;
+        let place = self.find(state, &directory, &units).map_err(|error| error.errno())?;
+        let place = place.ok_or(Errno::NOENT)?;
+        let name = state.stack.name(&place).to_vec();
+        Ok(Existing {
+            parent,
+            number: self.known_number(state, &place)?,
+            path: self.path(parent).ok_or(Errno::STALE)?.joined(&name),
+            name,
+            is_directory: place.is_directory(),
+        })
+    }
+
+    /// An inode stands for what is under its name now, which may have been copied up.
+    fn rebind(&self, state: &State, number: u64, (parent, name): (u64, &[u16])) -> Result<(), Errno> {
+        let directory = self.directory(state, parent)?;
+        let place = state.stack.lookup(&directory, name).map_err(|error| error.errno())?;
+        match place {
+            Some(place) if place.is_directory() => {
+                // Much of what is below may have been copied up for the move.
+                let below = self.nodes().below(number);
+                for number in below {
+                    let place = self.place(state, number)?;
+                    self.rebind_to(state, number, &place)?;
+                }
+                Ok(())
+            }
+            Some(place) => self.rebind_to(state, number, &place),
+            None => Ok(()),
+        }
+    }
+
+    /// Something went from its name, which the kernel was told in the spelling `asked`.
+    fn note_gone(&self, gone: &Existing, asked: &[u8]) {
+        if wtf8::encode(&gone.name) != asked {
+            self.notices.stale(gone.parent, &gone.name);
+        }
+    }
+
+    fn rebind_to(&self, state: &State, number: u64, place: &Place<Entry>) -> Result<(), Errno> {
+        if place.is_directory() {
+            return Ok(());
+        }
+        let (_, identity, _) = self.look_at(state, place)?;
+        self.nodes().rebind(number, identity);
+        if place.kind() == Kind::File {
+            self.follow_copy(state, number)?;
         }
         Ok(())
     }
