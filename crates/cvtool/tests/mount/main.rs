@@ -7,4 +7,7 @@ mod judged;
 mod live;
 mod model;
 mod semantics;
+mod suites;
 mod support;
+mod union;
+mod windows;

@@ -4,9 +4,15 @@
 use super::support::{Lab, can_mount};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, RenameFlags, XattrFlags};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+
+/// What `O_DIRECT` moves at a time.
+const BLOCK: usize = 4096;
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -18,6 +24,21 @@ enum Operation {
     RemoveDirectory(String),
     Rename(String, String),
     Link(String, String),
+    Exchange(String, String),
+    Symlink(String, String),
+    Resize(String, u16),
+    Allocate(String, u16),
+    Punch(String, u16),
+    /// Past the cache.
+    WriteDirectly(String, u8),
+    /// Held by one who has it open, against another.
+    Lock(String),
+    /// Used on after its name is gone.
+    UseUnlinked(String, u8),
+    /// Used on by who opened it to read before another wrote.
+    ReadWritten(String, u8),
+    SetAttribute(String, u8),
+    RemoveAttribute(String),
     Kill,
 }
 
@@ -36,35 +57,98 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => path().prop_map(Operation::RemoveDirectory),
         4 => (path(), path()).prop_map(|(from, to)| Operation::Rename(from, to)),
         1 => (path(), path()).prop_map(|(from, to)| Operation::Link(from, to)),
+        1 => (path(), path()).prop_map(|(one, other)| Operation::Exchange(one, other)),
+        1 => (path(), path()).prop_map(|(target, path)| Operation::Symlink(target, path)),
+        1 => (path(), any::<u16>()).prop_map(|(path, size)| Operation::Resize(path, size)),
+        1 => (path(), any::<u16>()).prop_map(|(path, size)| Operation::Allocate(path, size)),
+        1 => (path(), any::<u16>()).prop_map(|(path, at)| Operation::Punch(path, at)),
+        1 => (path(), any::<u8>()).prop_map(|(path, byte)| Operation::WriteDirectly(path, byte)),
+        1 => path().prop_map(Operation::Lock),
+        1 => (path(), any::<u8>()).prop_map(|(path, byte)| Operation::UseUnlinked(path, byte)),
+        1 => (path(), any::<u8>()).prop_map(|(path, byte)| Operation::ReadWritten(path, byte)),
+        1 => (path(), any::<u8>()).prop_map(|(path, byte)| Operation::SetAttribute(path, byte)),
+        1 => path().prop_map(Operation::RemoveAttribute),
         1 => Just(Operation::Kill),
     ]
 }
 
-/// Does it; gives what went wrong as a number of the system.
-fn carry_out(root: &Path, operation: &Operation) -> Result<(), Option<i32>> {
-    use std::io::Write;
-    let at = |path: &str| root.join(path);
-    let done = match operation {
-        Operation::Write(path, byte) => fs::write(at(path), vec![*byte; usize::from(*byte) * 40]),
-        Operation::Append(path, byte) => fs::OpenOptions::new()
-            .append(true)
-            .open(at(path))
-            .and_then(|mut file| file.write_all(&[*byte; 10])),
-        Operation::Truncate(path) => fs::OpenOptions::new()
-            .write(true)
-            .open(at(path))
-            .and_then(|file| file.set_len(5)),
-        Operation::MakeDirectory(path) => fs::create_dir(at(path)),
-        Operation::RemoveFile(path) => fs::remove_file(at(path)),
-        Operation::RemoveDirectory(path) => fs::remove_dir(at(path)),
-        Operation::Rename(from, to) => fs::rename(at(from), at(to)),
-        Operation::Link(from, to) => fs::hard_link(at(from), at(to)),
-        Operation::Kill => Ok(()),
-    };
-    done.map_err(|error| error.raw_os_error())
+/// Does it; gives what was read, or what went wrong as a number of the system.
+fn carry_out(root: &Path, operation: &Operation) -> Result<Vec<u8>, Option<i32>> {
+    carried_out(root, operation).map_err(|error| error.raw_os_error())
 }
 
-type Tree = BTreeMap<String, Option<Vec<u8>>>;
+fn to_write(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(path)
+}
+
+fn carried_out(root: &Path, operation: &Operation) -> io::Result<Vec<u8>> {
+    let at = |path: &str| root.join(path);
+    match operation {
+        Operation::Write(path, byte) => fs::write(at(path), vec![*byte; usize::from(*byte) * 40])?,
+        Operation::Append(path, byte) => File::options().append(true).open(at(path))?.write_all(&[*byte; 10])?,
+        Operation::Truncate(path) => to_write(&at(path))?.set_len(5)?,
+        Operation::MakeDirectory(path) => fs::create_dir(at(path))?,
+        Operation::RemoveFile(path) => fs::remove_file(at(path))?,
+        Operation::RemoveDirectory(path) => fs::remove_dir(at(path))?,
+        Operation::Rename(from, to) => fs::rename(at(from), at(to))?,
+        Operation::Link(from, to) => fs::hard_link(at(from), at(to))?,
+        Operation::Exchange(one, other) => {
+            rustix::fs::renameat_with(CWD, at(one), CWD, at(other), RenameFlags::EXCHANGE)?;
+        }
+        Operation::Symlink(target, path) => std::os::unix::fs::symlink(target, at(path))?,
+        Operation::Resize(path, size) => to_write(&at(path))?.set_len(u64::from(*size))?,
+        Operation::Allocate(path, size) => {
+            let file = to_write(&at(path))?;
+            rustix::fs::fallocate(file, FallocateFlags::empty(), 3, u64::from(*size) + 1)?;
+        }
+        Operation::Punch(path, start) => {
+            let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(to_write(&at(path))?, how, u64::from(*start) / 16, 5000)?;
+        }
+        Operation::WriteDirectly(path, byte) => {
+            let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
+            let file = File::from(rustix::fs::open(at(path), flags, Mode::empty())?);
+            let mut room = vec![*byte; 2 * BLOCK];
+            let start = room.as_ptr().align_offset(BLOCK);
+            let block = &mut room[start..start + BLOCK];
+            file.write_all_at(block, BLOCK as u64)?;
+            block.fill(0);
+            file.read_exact_at(block, BLOCK as u64)?;
+            return Ok(block.to_vec());
+        }
+        Operation::Lock(path) => {
+            let (one, other) = (to_write(&at(path))?, File::open(at(path))?);
+            one.lock()?;
+            let held = other.try_lock().is_err();
+            one.unlock()?;
+            return Ok(vec![u8::from(held), u8::from(other.try_lock().is_ok())]);
+        }
+        Operation::UseUnlinked(path, byte) => {
+            let file = to_write(&at(path))?;
+            fs::remove_file(at(path))?;
+            file.write_all_at(&[*byte; 3], 2)?;
+            return all_of(&file);
+        }
+        Operation::ReadWritten(path, byte) => {
+            let reader = File::open(at(path))?;
+            to_write(&at(path))?.write_all_at(&[*byte; 7], 1)?;
+            return all_of(&reader);
+        }
+        Operation::SetAttribute(path, byte) => rustix::fs::setxattr(at(path), "user.k", &[*byte], XattrFlags::empty())?,
+        Operation::RemoveAttribute(path) => rustix::fs::removexattr(at(path), "user.k")?,
+        Operation::Kill => {}
+    }
+    Ok(Vec::new())
+}
+
+fn all_of(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap()];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// What is at each path: the kind and the content, the number of links, an attribute.
+type Tree = BTreeMap<String, (char, Vec<u8>, u64, Option<u8>)>;
 
 fn tree(root: &Path) -> Tree {
     fn gather(root: &Path, below: &str, tree: &mut Tree) {
@@ -76,12 +160,21 @@ fn tree(root: &Path) -> Tree {
             } else {
                 format!("{below}/{name}")
             };
-            if entry.file_type().unwrap().is_dir() {
-                tree.insert(path.clone(), None);
+            let host = root.join(&path);
+            let facts = entry.metadata().unwrap();
+            let mut value = [0];
+            let attribute = rustix::fs::lgetxattr(&host, "user.k", &mut value[..]).ok();
+            let attribute = attribute.map(|_| value[0]);
+            let seen = if facts.is_dir() {
                 gather(root, &path, tree);
+                ('d', Vec::new(), 0, attribute)
+            } else if facts.is_symlink() {
+                let target = fs::read_link(&host).unwrap().into_os_string();
+                ('l', target.into_encoded_bytes(), facts.nlink(), attribute)
             } else {
-                tree.insert(path.clone(), Some(fs::read(root.join(&path)).unwrap()));
-            }
+                ('f', fs::read(&host).unwrap(), facts.nlink(), attribute)
+            };
+            tree.insert(path, seen);
         }
     }
     let mut found = Tree::new();
@@ -89,12 +182,19 @@ fn tree(root: &Path) -> Tree {
     found
 }
 
-fn fill(lab: &Lab, part: &str) {
-    lab.put(&format!("{part}/a/b/c"), b"deep");
-    lab.put(&format!("{part}/a/c"), b"file");
-    lab.put(&format!("{part}/b"), b"top");
-    lab.put(&format!("{part}/c/a/a"), b"other");
-    lab.put(&format!("{part}/d/d/d"), b"last");
+/// The trees of the base and of a layer above it, and what both come to.
+fn fill(lab: &Lab, base: &str, layer: &str) {
+    for (path, content) in [("a/b/c", "deep"), ("b", "top"), ("c/a/a", "other"), ("c/b", "hidden")] {
+        lab.put(&format!("{base}/{path}"), content.as_bytes());
+    }
+    for (path, content) in [
+        ("a/c", "file"),
+        ("a/b/d", "merged"),
+        ("d/d/d", "last"),
+        ("c/b", "above"),
+    ] {
+        lab.put(&format!("{layer}/{path}"), content.as_bytes());
+    }
 }
 
 #[test]
@@ -110,14 +210,19 @@ fn the_mount_does_what_a_plain_folder_does() {
         failure_persistence: None,
         ..Config::default()
     };
+    let layers = Lab::new();
+    fill(&layers, "unused", "layer");
+    layers.pack("layer", "layer.vhdx");
+    let layer = layers.path("layer.vhdx");
     let mut runner = TestRunner::new(config);
     runner
         .run(&prop::collection::vec(operation(), 1..60), |operations| {
             let mut lab = Lab::new();
-            fill(&lab, "base");
-            fill(&lab, "plain");
+            fill(&lab, "base", "unused");
+            fill(&lab, "plain", "plain");
             let before = tree(&lab.path("base"));
-            let arguments = ["--base", "base", "--writable", "writable"];
+            let mut arguments = vec!["--base", "base", "--writable", "writable"];
+            arguments.extend(["--layer", layer.to_str().unwrap()]);
             lab.mount(&arguments);
             for operation in &operations {
                 if matches!(operation, Operation::Kill) {
@@ -126,10 +231,10 @@ fn the_mount_does_what_a_plain_folder_does() {
                 }
                 let plain = carry_out(&lab.path("plain"), operation);
                 let merged = carry_out(&lab.mnt(), operation);
-                // Which of two reasons is named may differ; whether it worked may not.
+                // Which of two reasons is named may differ; whether it worked and what was read may not.
                 prop_assert_eq!(
-                    merged.is_ok(),
-                    plain.is_ok(),
+                    merged.clone().ok(),
+                    plain.clone().ok(),
                     "{:?}: {:?}, expected {:?}",
                     operation,
                     merged,

@@ -163,6 +163,84 @@ fn links_times_sizes_and_attributes_are_kept() {
 }
 
 #[test]
+fn names_of_one_file_stay_together() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/dir/one", b"same");
+    fs::hard_link(lab.path("base/dir/one"), lab.path("base/dir/two")).unwrap();
+    let arguments = ["--base", "base", "--writable", "writable"];
+    lab.mount(&arguments);
+    let mnt = lab.mnt();
+    assert_eq!(names(mnt.join("dir")), ["one", "two"]);
+    let before = fs::metadata(mnt.join("dir/two")).unwrap().ino();
+    fs::write(mnt.join("dir/two"), "both").unwrap();
+    let check = |root: &std::path::Path| {
+        let facts = ["one", "two"].map(|name| fs::metadata(root.join(name)).unwrap());
+        assert_eq!(facts[0].ino(), facts[1].ino());
+        assert_eq!(facts.map(|facts| facts.nlink()), [2, 2]);
+        assert_eq!(fs::read_to_string(root.join("one")).unwrap(), "both");
+    };
+    check(&mnt.join("dir"));
+    assert_eq!(fs::metadata(mnt.join("dir/one")).unwrap().ino(), before);
+    fs::rename(mnt.join("dir"), mnt.join("moved")).unwrap();
+    lab.kill();
+    lab.mount(&arguments);
+    check(&mnt.join("moved"));
+    assert_eq!(fs::read(lab.path("base/dir/one")).unwrap(), b"same");
+    lab.unmount();
+}
+
+/// The kernel is told of other spellings at once, but not before the call returns.
+fn eventually(holds: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(holds());
+}
+
+#[test]
+fn what_goes_under_another_spelling_is_gone() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    for name in ["Moved", "Removed"] {
+        lab.put(&format!("base/{name}"), name.as_bytes());
+    }
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    let mnt = lab.mnt();
+    for name in ["Moved", "Removed"] {
+        assert!(mnt.join(name).exists());
+    }
+    fs::rename(mnt.join("MOVED"), mnt.join("New")).unwrap();
+    fs::remove_file(mnt.join("REMOVED")).unwrap();
+    eventually(|| !mnt.join("Moved").exists() && !mnt.join("Removed").exists());
+    for name in ["Moved", "moved", "Removed"] {
+        assert!(!mnt.join(name).exists(), "{name}");
+    }
+    assert_eq!(fs::read(mnt.join("new")).unwrap(), b"Moved");
+    fs::hard_link(mnt.join("NEW"), mnt.join("other")).unwrap();
+    let swapped = rustix::fs::RenameFlags::EXCHANGE;
+    fs::create_dir(mnt.join("Dir")).unwrap();
+    rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        mnt.join("dir"),
+        rustix::fs::CWD,
+        mnt.join("OTHER"),
+        swapped,
+    )
+    .unwrap();
+    assert_eq!(fs::read(mnt.join("DIR")).unwrap(), b"Moved");
+    eventually(|| mnt.join("other").is_dir() && mnt.join("Dir").is_file());
+    lab.unmount();
+}
+
+#[test]
 fn the_background_says_when_it_is_there() {
     if !can_mount() {
         return;

@@ -43,7 +43,15 @@ pub struct Lab {
 
 impl Lab {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// One that is kept in memory, for many small changes.
+    pub fn in_memory() -> Self {
+        Self::of(tempfile::tempdir_in("/dev/shm").unwrap())
+    }
+
+    fn of(folder: tempfile::TempDir) -> Self {
         for name in ["base", "writable", "mnt"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
