@@ -1,7 +1,9 @@
 //! `cvtool build`.
 
+use crate::clock::source_date_epoch;
 use crate::image::create::Output;
 use crate::sign::password::Password;
+use crate::sign::signer::signer;
 use crate::{Outcome, print, progress};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -9,7 +11,6 @@ use cv_image::{Format, Gate};
 use cv_ntfs::structure::NtfsTime;
 use layerfmt::WriteOptions;
 use layerfmt::recipe::{BuildOptions, Recipe, RecipeError, RecipeFolder, Variables, build};
-use layerfmt::sign::{SecretKey, SecretKeyFile};
 use layerfmt::write::Sign;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -152,65 +153,12 @@ impl Arguments {
             }
             (None, None) => return Ok(None),
         };
-        let shown = || path.display().to_string();
-        let text = zeroize::Zeroizing::new(std::fs::read_to_string(&path).with_context(shown)?);
-        let file = SecretKeyFile::parse(&text).with_context(shown)?;
-        let password = if file.is_protected() {
-            Some(self.password.get()?)
-        } else {
-            None
-        };
-        let key = file
-            .unlock(password.as_ref().map(|password| password.as_bytes()))
-            .with_context(shown)?;
-        let time = match epoch {
-            Some(seconds) => seconds,
-            None => i64::try_from(
-                std::time::SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs(),
-            )?,
-        };
-        let comment = format!("timestamp:{time}\tfile:{}\thashed", layerfmt::MANIFEST_NAME);
-        Ok(Some(Arc::new(Signer { key, comment })))
-    }
-}
-
-/// Signs while the layer is written.
-struct Signer {
-    key: SecretKey,
-    comment: String,
-}
-
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer")
-            .field("comment", &self.comment)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Sign for Signer {
-    fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, cv_ntfs::write::SourceError> {
-        Ok(self.key.sign(manifest, &self.comment)?.to_file_bytes()?.to_vec())
+        Ok(Some(signer(&path, &self.password, epoch)?))
     }
 }
 
 fn ntfs_time(seconds: i64) -> anyhow::Result<NtfsTime> {
     NtfsTime::from_unix(seconds, 0).ok_or_else(|| anyhow!("{seconds} s since 1970 is no time that a volume can hold"))
-}
-
-fn source_date_epoch() -> anyhow::Result<Option<i64>> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(seconds) => {
-            let parsed = seconds.parse();
-            parsed
-                .map(Some)
-                .with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))
-        }
-        Err(_) => Ok(None),
-    }
 }
 
 /// Lists the mistakes of a recipe, one a line; gives what is to be said at the end.

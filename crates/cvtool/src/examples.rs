@@ -209,6 +209,47 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "edit",
+        &[
+            (
+                "another file, another value, into a new layer",
+                r"cvtool edit app.vhdx -o new.vhdx --add app.ini '%ProgramFiles%\App\app.ini' --set-value 'HKLM\SOFTWARE\App' Version sz 1.1",
+            ),
+            (
+                "hide what an older version left below, in place, and sign it again",
+                r"cvtool edit app.vhdx --in-place --hide '\Program Files\Old App' --key packager.key",
+            ),
+        ],
+    ),
+    (
+        "squash",
+        &[(
+            "an application and its updates, the lowest first",
+            "cvtool squash app.vhdx update-1.vhdx update-2.vhdx -o app-2.vhdx",
+        )],
+    ),
+    (
+        "export",
+        &[
+            (
+                "as an OCI image, which skopeo copies to a registry",
+                "cvtool export app.vhdx -o app.oci",
+            ),
+            ("as a packed tar", "cvtool export app.vhdx -o app.tar.zst"),
+            ("as a plain folder", "cvtool export app.vhdx -o app --as folder"),
+        ],
+    ),
+    (
+        "import",
+        &[
+            ("an OCI image", "cvtool import app.oci -o app.vhdx"),
+            (
+                "the second layer of a container's image",
+                "cvtool import image.oci --layer 2 --name App -o app.vhdx",
+            ),
+        ],
+    ),
+    (
         "ls",
         &[
             ("the root of a disk's volume", "cvtool ls disk.vhdx"),

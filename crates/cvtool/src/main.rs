@@ -2,6 +2,7 @@
 
 mod build;
 mod capture;
+mod clock;
 mod demo;
 mod diff;
 mod examples;
@@ -53,6 +54,14 @@ enum Command {
     Verify(layer::verify::Arguments),
     /// Build a layer from a recipe
     Build(Box<build::Arguments>),
+    /// Change a layer: files, registry, scripts, policy, what the manifest says
+    Edit(Box<layer::edit::Arguments>),
+    /// Make one layer of several that does what they do together
+    Squash(layer::squash::Arguments),
+    /// Export a layer as the tar or OCI image of a Windows container, or as a folder
+    Export(layer::export::Arguments),
+    /// Make a layer of a Windows container's tar or OCI image, or of a folder
+    Import(layer::import::Arguments),
     /// List what a directory of an NTFS volume holds
     Ls(volume::ls::Arguments),
     /// Draw the tree of directories and files of an NTFS volume
@@ -135,6 +144,10 @@ impl Command {
             Self::Inspect(arguments) => arguments.run(),
             Self::Verify(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),
+            Self::Edit(arguments) => arguments.run(),
+            Self::Squash(arguments) => arguments.run(),
+            Self::Export(arguments) => arguments.run(),
+            Self::Import(arguments) => arguments.run(),
             Self::Ls(arguments) => arguments.run(),
             Self::Tree(arguments) => arguments.run(),
             Self::Cat(arguments) => arguments.run(),

@@ -1,6 +1,7 @@
 //! The layer that a capture makes, and its report.
 
 use super::state::State;
+use crate::clock::source_date_epoch;
 use crate::image::create::Output as Container;
 use crate::volume::source::threads;
 use crate::{Outcome, print, progress, whole_file};
@@ -104,10 +105,12 @@ impl LayerOutput {
         layerfmt::write(&content, &self.target, &write, &bar).with_context(name)?;
         drop(bar);
         if let Some(path) = &self.report {
-            whole_file::write(path, &serde_json::to_vec_pretty(&report)?)?;
+            let bytes = serde_json::to_vec_pretty(&report)?;
+            whole_file::write(path, &bytes).with_context(|| path.display().to_string())?;
         }
         if let Some(path) = &self.html {
-            whole_file::write(path, html::page(&content.manifest, &report).as_bytes())?;
+            let page = html::page(&content.manifest, &report);
+            whole_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
         }
         self.tell(&report)
     }
@@ -143,14 +146,6 @@ impl LayerOutput {
             Outcome::Incomplete
         })
     }
-}
-
-/// The time that the environment says things are made at.
-pub fn source_date_epoch() -> anyhow::Result<Option<i64>> {
-    std::env::var("SOURCE_DATE_EPOCH").ok().map_or(Ok(None), |seconds| {
-        let parsed = seconds.parse().map(Some);
-        parsed.with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))
-    })
 }
 
 /// Keeps everything that was gathered, where a state folder is given.

@@ -72,12 +72,17 @@ impl State {
 
     /// Notes which machine is captured.
     pub fn note_machine(&self, note: &MachineNote) -> anyhow::Result<()> {
-        whole_file::write(&self.folder.join(MACHINE), &serde_json::to_vec_pretty(note)?)
+        self.write(MACHINE, &serde_json::to_vec_pretty(note)?)
     }
 
     /// Which machine is captured.
     pub fn machine(&self) -> anyhow::Result<MachineNote> {
         self.read(MACHINE)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.folder.join(name);
+        whole_file::write(&path, bytes).with_context(|| path.display().to_string())
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> anyhow::Result<T> {
@@ -101,7 +106,7 @@ impl State {
         let bar = progress::Bar::new("Keeping");
         layerfmt::write(&content, &path, &options, &bar).with_context(|| path.display().to_string())?;
         drop(bar);
-        whole_file::write(&self.folder.join(ITEMS), &gathered.items.to_json())?;
+        self.write(ITEMS, &gathered.items.to_json())?;
         let kept = Notes {
             platform,
             readiness: readiness.clone(),
@@ -109,7 +114,7 @@ impl State {
             touched: gathered.touched,
             problems: gathered.problems.clone(),
         };
-        whole_file::write(&notes, &serde_json::to_vec_pretty(&kept)?)
+        self.write(NOTES, &serde_json::to_vec_pretty(&kept)?)
     }
 
     /// What was kept.

@@ -4,10 +4,9 @@ mod print_text;
 mod source;
 
 use crate::image::source::Opening;
-use crate::{Outcome, print};
+use crate::{Outcome, print, whole_file};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use cv_disk::DurableFile;
 use layerfmt::diff::{ChangeKind, Diff, DiffOptions, diff, write_html};
 use serde_json::json;
 use source::{Opened, open};
@@ -113,12 +112,7 @@ impl Arguments {
 
     fn write_page(&self, found: &Diff, page: &std::path::Path) -> anyhow::Result<()> {
         let names = [&self.before, &self.after].map(|path| path.display().to_string());
-        let file = DurableFile::create(page)?;
-        let mut out = BufWriter::with_capacity(1 << 16, Appender::new(&file));
-        write_html(&mut out, found, [&names[0], &names[1]])?;
-        out.flush()?;
-        drop(out);
-        file.commit()?;
+        whole_file::stream(page, |out| write_html(out, found, [&names[0], &names[1]]))?;
         Ok(())
     }
 
@@ -150,33 +144,5 @@ impl Arguments {
             "files": found.files,
             "registry": found.registry,
         }))
-    }
-}
-
-/// Writes to a file from its beginning on.
-struct Appender<'a> {
-    file: &'a DurableFile,
-    offset: u64,
-}
-
-impl<'a> Appender<'a> {
-    fn new(file: &'a DurableFile) -> Self {
-        Self { file, offset: 0 }
-    }
-}
-
-impl Write for Appender<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        use cv_disk::{Resize, WriteAt};
-        let end = self.offset + bytes.len() as u64;
-        let disk = self.file.disk();
-        disk.set_len(end).map_err(io::Error::other)?;
-        disk.write_at(bytes, self.offset).map_err(io::Error::other)?;
-        self.offset = end;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `cvtool image create`.
 
 use super::source::Opening;
+use crate::clock::source_date_epoch;
 use crate::{Outcome, size};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -55,18 +56,10 @@ impl Output {
 
 /// Random identities and the clock's time, unless `SOURCE_DATE_EPOCH` asks for an output that is the same every time.
 fn origin(out: &Path) -> anyhow::Result<Origin> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(seconds) => {
-            let seconds = seconds
-                .parse()
-                .with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))?;
-            Ok(Origin::reproducible(
-                seconds,
-                out.file_name().unwrap_or_default().to_string_lossy(),
-            ))
-        }
-        Err(_) => Ok(Origin::now()),
-    }
+    Ok(match source_date_epoch()? {
+        Some(seconds) => Origin::reproducible(seconds, out.file_name().unwrap_or_default().to_string_lossy()),
+        None => Origin::now(),
+    })
 }
 
 /// What to make.

@@ -1,6 +1,7 @@
 //! `cvtool image pack`.
 
 use super::create::Output;
+use crate::clock::source_date_epoch;
 use crate::{Outcome, print, progress, size};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
@@ -284,19 +285,6 @@ impl Arguments {
             },
             ..from_disk
         })
-    }
-}
-
-/// The time for what is not in the folder, where the environment says one.
-fn source_date_epoch() -> anyhow::Result<Option<i64>> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(seconds) => {
-            let parsed = seconds.parse();
-            parsed
-                .map(Some)
-                .with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))
-        }
-        Err(_) => Ok(None),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `cvtool reg check`.
 
-use super::export;
-use crate::{Outcome, print};
+use crate::{Outcome, print, whole_file};
 use anyhow::{Context, bail};
 use clap::Args;
 use cv_disk::{Fault, Severity};
@@ -45,7 +44,7 @@ impl Arguments {
                 .iter()
                 .any(|fault| fault.severity > Severity::Note)
             {
-                export::write(&self.file, |out| out.write_all(&repaired.bytes)).with_context(name)?;
+                whole_file::write(&self.file, &repaired.bytes).with_context(name)?;
                 dropped = repaired.dropped.into_iter().collect();
                 bytes = repaired.bytes;
             }

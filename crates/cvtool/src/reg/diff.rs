@@ -2,7 +2,7 @@
 
 use super::{export, source, value};
 use crate::volume::entry;
-use crate::{Outcome, print};
+use crate::{Outcome, print, whole_file};
 use anyhow::Context;
 use clap::Args;
 use cv_disk::Faults;
@@ -135,10 +135,10 @@ impl Kept {
 fn export_patch(out: &Path, changes: &[Change], top: &KeyPath) -> anyhow::Result<bool> {
     let in_out = || out.display().to_string();
     let delta = to_patch(changes, top).into_delta(top, 0).with_context(in_out)?;
-    let omitted = export::write(out, |writer| {
+    let omitted = whole_file::stream(out, |writer| {
         let mut exporter = Exporter::new(writer, export::FormName::Version5.form(), top)?;
         delta.visit(&mut exporter)?;
-        Ok(exporter.finish()?.1)
+        Ok::<_, io::Error>(exporter.finish()?.1)
     });
     Ok(export::tell_omitted(out, &omitted.with_context(in_out)?))
 }

@@ -2,6 +2,7 @@
 
 use super::get::value_name;
 use crate::Outcome;
+use crate::clock::now;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use cv_disk::DurableFile;
@@ -9,9 +10,7 @@ use cv_hive::edit::Editor;
 use cv_hive::file::{Content, HiveState, RegistryFile, Standing};
 use cv_hive::reg::{KeyAction, Patch};
 use cv_hive::{Data, Key, KeyPath, KeyState, Name, Value, ValueState, ValueType};
-use cv_ntfs::structure::NtfsTime;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is said of `--type`.
 const TYPE_HELP: &str = "The type: sz, expand_sz, multi_sz, dword, qword, binary, none, link, or a number";
@@ -94,7 +93,7 @@ impl Edited {
             bail!("there already; without --new it is changed");
         }
         let options = cv_hive::WriteOptions {
-            last_written: now()?,
+            last_written: now()?.0,
             ..cv_hive::WriteOptions::default()
         };
         let bytes = cv_hive::write_to_vec(&Key::new("ROOT"), &options)?;
@@ -114,7 +113,7 @@ impl Edited {
         let Content::Hive(bytes) = file.content else {
             bail!("it is no hive; only hives are edited");
         };
-        let editor = Editor::open(bytes, now()?)?;
+        let editor = Editor::open(bytes, now()?.0)?;
         Ok(Self { editor, standing })
     }
 
@@ -166,20 +165,6 @@ impl Edited {
     fn save(mut self, path: &Path) -> anyhow::Result<()> {
         Ok(self.editor.save(DurableFile::create(path)?)?)
     }
-}
-
-/// The time that changed keys get: the clock's, or that of `SOURCE_DATE_EPOCH`.
-fn now() -> anyhow::Result<u64> {
-    let (seconds, nanoseconds) = if let Ok(seconds) = std::env::var("SOURCE_DATE_EPOCH") {
-        let parsed = seconds.parse();
-        let parsed = parsed.with_context(|| format!("SOURCE_DATE_EPOCH is {seconds:?}, not a number"))?;
-        (parsed, 0)
-    } else {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        (i64::try_from(now.as_secs())?, now.subsec_nanos())
-    };
-    let time = NtfsTime::from_unix(seconds, nanoseconds).context("the time is before 1601")?;
-    Ok(time.0)
 }
 
 impl Set {

@@ -1,17 +1,15 @@
 //! `cvtool reg FILE [KEY] --export OUT.reg`.
 
 use super::source;
-use crate::{Outcome, interrupt, print};
+use crate::{Outcome, print, whole_file};
 use anyhow::Context;
 use clap::ValueEnum;
-use cv_disk::{Cancelled, DurableFile, Faults, RawFile, Resize, WriteAt, WriteError};
+use cv_disk::Faults;
 use cv_hive::Name;
 use cv_hive::file::RegistryFile;
 use cv_hive::reg::{Exporter, Form, Omitted};
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Forms of `.reg` files, as the command line names them.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -38,9 +36,6 @@ impl FormName {
     }
 }
 
-/// Bytes that are written at once.
-const PIECE: usize = 1 << 20;
-
 /// Writes the key of these names and everything below it.
 pub fn run(file: &RegistryFile, path: &Path, names: &[Name], out: &Path, form: FormName) -> anyhow::Result<Outcome> {
     let in_out = || out.display().to_string();
@@ -50,7 +45,7 @@ pub fn run(file: &RegistryFile, path: &Path, names: &[Name], out: &Path, form: F
         let tree = file
             .tree(names, &mut faults)
             .with_context(|| path.display().to_string())?;
-        write(out, |writer| {
+        whole_file::stream(out, |writer| {
             let mut exporter = None;
             for key in &tree.subkeys {
                 let top = file.standing().full_path(std::slice::from_ref(&key.name));
@@ -62,15 +57,17 @@ pub fn run(file: &RegistryFile, path: &Path, names: &[Name], out: &Path, form: F
                     key.visit(exporter)?;
                 }
             }
-            Ok(exporter
-                .map(Exporter::finish)
-                .transpose()?
-                .map(|(_, omitted)| omitted)
-                .unwrap_or_default())
+            Ok::<_, io::Error>(
+                exporter
+                    .map(Exporter::finish)
+                    .transpose()?
+                    .map(|(_, omitted)| omitted)
+                    .unwrap_or_default(),
+            )
         })
     } else {
         let top = file.standing().full_path(names);
-        write(out, |writer| {
+        whole_file::stream(out, |writer| {
             let mut exporter = Exporter::new(writer, form.form(), &top)?;
             file.visit(names, &mut exporter, &mut faults)
                 .map_err(io::Error::other)??;
@@ -96,61 +93,4 @@ pub fn tell_omitted(path: &Path, omitted: &Omitted) -> bool {
         print::warn(&format!("{}: and {} more are left out", path.display(), omitted.more()));
     }
     omitted.is_empty()
-}
-
-/// Writes a file that appears complete or not at all; `-` is standard output, and devices and pipes are written as they are.
-pub fn write<T>(out: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
-    if out == Path::new("-") {
-        let mut stdout = BufWriter::with_capacity(PIECE, io::stdout().lock());
-        let result = content(&mut stdout)?;
-        stdout.flush()?;
-        return Ok(result);
-    }
-    if out.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let file = File::options().write(true).open(out)?;
-        let mut writer = BufWriter::with_capacity(PIECE, file);
-        let result = content(&mut writer)?;
-        writer.flush()?;
-        return Ok(result);
-    }
-    let file = DurableFile::create(out)?;
-    let mut writer = BufWriter::with_capacity(
-        PIECE,
-        Ascending {
-            disk: file.disk().clone(),
-            length: 0,
-        },
-    );
-    let result = content(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    file.commit()?;
-    Ok(result)
-}
-
-/// A disk that is written from its start on and grows.
-struct Ascending {
-    disk: Arc<RawFile>,
-    length: u64,
-}
-
-impl Write for Ascending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if interrupt::asked() {
-            return Err(io::Error::other(Cancelled));
-        }
-        let end = self.length + bytes.len() as u64;
-        let failed = |error: WriteError| match error {
-            WriteError::Io { source, .. } | WriteError::SetLen { source, .. } => source,
-            error => io::Error::other(error),
-        };
-        self.disk.set_len(end).map_err(failed)?;
-        self.disk.write_at(bytes, self.length).map_err(failed)?;
-        self.length = end;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

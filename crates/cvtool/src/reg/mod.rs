@@ -4,7 +4,7 @@ mod check;
 mod diff;
 mod edit;
 mod export;
-mod get;
+pub mod get;
 mod list;
 mod recover;
 mod source;

@@ -1,7 +1,6 @@
 //! `cvtool reg recover`.
 
-use super::export;
-use crate::{Outcome, print};
+use crate::{Outcome, print, whole_file};
 use anyhow::{Context, bail};
 use clap::Args;
 use cv_hive::file::{Content, HiveState, LogFile, RegistryFile, logs_beside};
@@ -72,7 +71,7 @@ impl Arguments {
         };
         if is_changed || self.out.is_some() {
             let target = self.out.as_ref().unwrap_or(&self.file);
-            export::write(target, |out| out.write_all(bytes)).with_context(|| target.display().to_string())?;
+            whole_file::write(target, bytes).with_context(|| target.display().to_string())?;
         }
         Ok(Outcome::Done)
     }

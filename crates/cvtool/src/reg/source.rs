@@ -1,15 +1,23 @@
-//! The registry that a command reads.
+//! The registry that a command reads: a file's, or that of a layer.
 
+use crate::image::source::Opening;
 use crate::print;
 use anyhow::Context;
-use cv_disk::{Faults, Severity};
+use cv_disk::{Faults, ReadAt, Severity};
 use cv_hive::Name;
-use cv_hive::file::{HiveState, RegistryFile};
+use cv_hive::file::{HiveState, RegistryFile, may_be_registry};
+use layerfmt::{Layer, OpenError};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Reads a file for looking at it, and says on standard error what is not as it stands there.
 pub fn open(path: &Path) -> anyhow::Result<RegistryFile> {
     let name = path.display();
+    if let Some(registry) = of_layer(path).with_context(|| name.to_string())? {
+        return Ok(registry);
+    }
     let file = RegistryFile::open(path).with_context(|| name.to_string())?;
     match &file.state {
         HiveState::Clean => {}
@@ -42,6 +50,25 @@ pub fn open(path: &Path) -> anyhow::Result<RegistryFile> {
         ));
     }
     Ok(file)
+}
+
+/// The hives of a layer as one registry; `None` where the file is none.
+fn of_layer(path: &Path) -> anyhow::Result<Option<RegistryFile>> {
+    let mut start = Vec::new();
+    File::open(path)?.take(64).read_to_end(&mut start)?;
+    if may_be_registry(&start) {
+        return Ok(None);
+    }
+    let Ok(image) = Opening::default().open(path) else {
+        return Ok(None);
+    };
+    let disk: Arc<dyn ReadAt> = Arc::new(image);
+    let layer = match Layer::open(&disk) {
+        Ok(layer) => layer,
+        Err(OpenError::Volume(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(RegistryFile::of_delta(layer.registry()?)))
 }
 
 /// The names of a key, from the file's root on; without a text those of the root.

@@ -4,3 +4,4 @@ pub mod keygen;
 pub mod password;
 #[expect(clippy::module_inception, reason = "the command's own name")]
 pub mod sign;
+pub mod signer;

@@ -1,13 +1,14 @@
 //! `cvtool sign`.
 
 use super::password::Password;
+use super::signer::{comment, secret_key};
 use crate::Outcome;
+use crate::clock::source_date_epoch;
 use crate::image::source::Opening;
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
-use layerfmt::sign::{SecretKeyFile, Signature, StoreError, store};
+use layerfmt::sign::{Signature, StoreError, store};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What to sign.
 #[derive(Debug, Args)]
@@ -33,20 +34,10 @@ pub struct Arguments {
 impl Arguments {
     /// Signs the manifest and writes the signature into the image.
     pub fn run(&self) -> anyhow::Result<Outcome> {
-        let shown = || self.key.display().to_string();
-        let text = zeroize::Zeroizing::new(std::fs::read_to_string(&self.key).with_context(shown)?);
-        let file = SecretKeyFile::parse(&text).with_context(shown)?;
-        let password = if file.is_protected() {
-            Some(self.password.get()?)
-        } else {
-            None
-        };
-        let key = file
-            .unlock(password.as_ref().map(|password| password.as_bytes()))
-            .with_context(shown)?;
+        let key = secret_key(&self.key, &self.password)?;
         let comment = match &self.comment {
-            Some(comment) => comment.clone(),
-            None => format!("timestamp:{}\tfile:{}\thashed", now()?, layerfmt::MANIFEST_NAME),
+            Some(text) => text.clone(),
+            None => comment(source_date_epoch()?),
         };
         let sign = |manifest: &[u8]| -> Result<Signature, StoreError> { Ok(key.sign(manifest, &comment)?) };
         store(
@@ -57,17 +48,5 @@ impl Arguments {
         )
         .with_context(|| self.layer.display().to_string())?;
         Ok(Outcome::Done)
-    }
-}
-
-/// Seconds since 1970, by `SOURCE_DATE_EPOCH` where that is set.
-fn now() -> anyhow::Result<u64> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text
-            .parse()
-            .map_err(|_| anyhow!("SOURCE_DATE_EPOCH is {text:?}, expected seconds since 1970")),
-        Err(_) => Ok(SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs())),
     }
 }

@@ -59,7 +59,7 @@ pub enum FileError {
 pub enum Content {
     /// A hive: its bytes, after recovery where it was dirty.
     Hive(Vec<u8>),
-    /// A `.reg` file, as a delta whose first keys are the roots of the registry.
+    /// A `.reg` file, or what else holds a part of the registry, as a delta whose first keys are the roots of the registry.
     Reg(Key),
     /// A file of Wine.
     Wine(WineRegistry),
@@ -121,25 +121,23 @@ impl RegistryFile {
 
     /// What the bytes of a file of this name and its logs hold.
     pub fn from_bytes(bytes: Vec<u8>, name: &str, logs: Vec<LogFile>) -> Result<Self, FileError> {
-        let text = |content, standing| Self {
-            content,
-            state: HiveState::Clean,
-            logs: Vec::new(),
-            standing,
-        };
         if WineRegistry::is_wine(&bytes) {
             let registry = WineRegistry::parse(&bytes)?;
             let standing = Standing::of_wine(&registry.relative_to);
-            return Ok(text(Content::Wine(registry), standing));
+            return Ok(Self {
+                content: Content::Wine(registry),
+                state: HiveState::Clean,
+                logs: Vec::new(),
+                standing,
+            });
         }
         if !bytes.starts_with(b"regf") && is_text(&bytes) {
             let patch = Patch::parse(&bytes)?;
-            let delta = match patch.into_delta(&KeyPath::default(), 0) {
-                Ok(delta) => delta,
+            return match patch.into_delta(&KeyPath::default(), 0) {
+                Ok(delta) => Ok(Self::of_delta(delta)),
                 // Every key is below nothing.
-                Err(ApplyError::Elsewhere { path, .. }) => return Err(FileError::NoSuchKey(path)),
+                Err(ApplyError::Elsewhere { path, .. }) => Err(FileError::NoSuchKey(path)),
             };
-            return Ok(text(Content::Reg(delta), Standing::everywhere()));
         }
         let contents: Vec<&[u8]> = logs.iter().map(|log| &log.bytes[..]).collect();
         let (bytes, state) = match recover(&bytes, &contents) {
@@ -157,6 +155,16 @@ impl RegistryFile {
             logs,
             standing,
         })
+    }
+
+    /// A registry that is in no file of its own: a delta whose first keys are the roots of the registry.
+    pub fn of_delta(root: Key) -> Self {
+        Self {
+            content: Content::Reg(root),
+            state: HiveState::Clean,
+            logs: Vec::new(),
+            standing: Standing::everywhere(),
+        }
     }
 
     /// The hive, where the file is one.
@@ -230,6 +238,11 @@ impl RegistryFile {
 enum AnyKey<'a> {
     Stored(KeyRef<'a>),
     Memory(&'a Key),
+}
+
+/// Whether a file that begins with these bytes may be one of the registry: a hive, a `.reg` file or a file of Wine.
+pub fn may_be_registry(start: &[u8]) -> bool {
+    start.starts_with(b"regf") || is_text(start) || WineRegistry::is_wine(start)
 }
 
 fn is_dirty(bytes: &[u8]) -> bool {

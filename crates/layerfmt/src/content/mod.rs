@@ -1,10 +1,13 @@
 //! What a layer is to hold, before it is written: the manifest, the file tree, the hives and the scripts.
 
+mod drive_path;
 mod hive_name;
 mod origin;
 mod stored;
 mod tree;
 
+pub(crate) use drive_path::without_variable;
+pub use drive_path::{NoDrivePath, drive_path};
 pub use hive_name::HiveName;
 pub use origin::{Origin, StreamContent};
 pub use tree::{FileTree, Metadata, NodeId, NodeKind, Stream, TreeError};

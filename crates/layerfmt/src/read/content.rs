@@ -6,7 +6,7 @@ use crate::index::{BLOCK_SIZE, Blocks, Entry, EntryKind, Index};
 use crate::source::{self, SourceError, VolumeOrigin};
 use crate::{FILES_DIRECTORY, SCRIPTS_DIRECTORY};
 use cv_disk::{Quiet, ReadAt};
-use cv_hive::Hive;
+use cv_hive::{Deletions, Hive, Name};
 use cv_ntfs::FileError;
 use cv_ntfs::write::{OpenStream, SourceError as StreamError};
 use cv_winname::wtf8;
@@ -77,6 +77,23 @@ impl Layer {
         hive.to_tree().map_err(|source| LayerError::HiveDamage { name, source })
     }
 
+    /// The hives as one delta, whose first keys are the roots of the registry.
+    pub fn registry(&self) -> Result<cv_hive::Key, LayerError> {
+        let mut registry = cv_hive::Key::new("");
+        for name in self.hives() {
+            let mut root = self.hive_tree(name)?;
+            let mut names = name.root().split('\\').rev();
+            root.name = Name::from(names.next().unwrap_or_default());
+            let root = names.fold(root, |below, above| {
+                let mut key = cv_hive::Key::new(above);
+                key.subkeys.push(below);
+                key
+            });
+            cv_hive::merge(&mut registry, under(root), Deletions::Mark);
+        }
+        Ok(registry)
+    }
+
     /// The scripts, by name.
     pub fn scripts(&self) -> Result<BTreeMap<String, Vec<u8>>, LayerError> {
         let mut scripts = BTreeMap::new();
@@ -131,6 +148,13 @@ impl Layer {
         }
         Ok(())
     }
+}
+
+/// A root without a name above a key.
+fn under(key: cv_hive::Key) -> cv_hive::Key {
+    let mut root = cv_hive::Key::new("");
+    root.subkeys.push(key);
+    root
 }
 
 /// The path of an entry below `Files`.

@@ -2,8 +2,9 @@
 
 use super::mistake::{Marked, Position};
 use super::model::{FontEntry, Recipe, ShortcutEntry};
-use super::paths::{SHORTCUT_FOLDERS, in_layer, without_variable};
+use super::paths::{SHORTCUT_FOLDERS, in_layer};
 use super::table::{Reading, Table};
+use crate::content::without_variable;
 use crate::manifest::EnvironmentAddition;
 use crate::registration::{
     Application, ErrorControl, FileType, Protocol, RunEntry, Service, ServiceKind, Start, Variable,

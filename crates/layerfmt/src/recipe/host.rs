@@ -3,20 +3,17 @@
 use super::build::{Host, HostError};
 use super::model::{Selection, SourceKind};
 use super::select::graft_from;
-use crate::content::{FileTree, HiveName, Metadata, NodeKind, Origin, Stream, StreamContent};
+use crate::content::{FileTree, HiveName};
 use crate::read::Layer;
 use crate::source::{self, ArchiveOptions};
 use cv_disk::{Progress, ReadAt};
 use cv_hive::{Key, Name};
 use cv_image::{Gate, Image, OpenOptions};
-use cv_ntfs::structure::{FileAttributes, NtfsTime};
-use cv_ntfs::write::{OpenStream, SourceError, Times};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 /// A file that a recipe may not have.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +76,11 @@ impl Host for RecipeFolder {
         let mut tree = FileTree::new();
         match kind {
             SourceKind::Folder => add_folder(&mut tree, &self.path(path)?, progress)?,
-            SourceKind::File => add_file(&mut tree, self.path(path)?)?,
+            SourceKind::File => {
+                let path = self.path(path)?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                source::add_file(&mut tree, FileTree::ROOT, Name::from(&*name), &path)?;
+            }
             SourceKind::Archive => {
                 let options = ArchiveOptions::default();
                 source::add_archive(&mut tree, FileTree::ROOT, &self.path(path)?, &options, progress)?;
@@ -121,46 +122,4 @@ fn add_folder(tree: &mut FileTree, path: &Path, progress: &dyn Progress) -> Resu
 #[cfg(not(target_os = "linux"))]
 fn add_folder(_: &mut FileTree, _: &Path, _: &dyn Progress) -> Result<(), HostError> {
     Err("folders are read on Linux alone; an archive goes everywhere".into())
-}
-
-/// A file of the host.
-#[derive(Debug)]
-struct HostFile(PathBuf);
-
-impl Origin for HostFile {
-    fn open(&self, _item: u64) -> Result<OpenStream<'_>, SourceError> {
-        Ok(OpenStream::File {
-            file: File::open(&self.0)?,
-            offset: 0,
-        })
-    }
-}
-
-fn add_file(tree: &mut FileTree, path: PathBuf) -> Result<(), HostError> {
-    let metadata = std::fs::metadata(&path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no file").into());
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = Name::from(&*name);
-    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time = NtfsTime::from_unix(modified.as_secs().cast_signed(), modified.subsec_nanos()).unwrap_or_default();
-    let stream = Stream {
-        name: Name::default(),
-        size: metadata.len(),
-        content: StreamContent::Origin {
-            origin: Arc::new(HostFile(path)),
-            item: 0,
-        },
-        data: None,
-        known: None,
-    };
-    let metadata = Metadata {
-        attributes: FileAttributes::ARCHIVE,
-        times: Times::all(time),
-        streams: vec![stream],
-        ..Metadata::default()
-    };
-    tree.add(FileTree::ROOT, name, NodeKind::File, metadata)?;
-    Ok(())
 }

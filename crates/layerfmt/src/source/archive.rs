@@ -52,11 +52,9 @@ pub fn add_archive(
     };
     let file = File::open(path).map_err(failed)?;
     let file = FileAt::new(Arc::new(file)).map_err(failed)?;
-    let limit = options
-        .limit
-        .min(file.len().saturating_mul(MAX_RATIO).saturating_add(64 << 20));
+    let limit = unpacked_limit(file.len(), options.limit);
     let mut start = Vec::new();
-    file.clone().take(262 + 6).read_to_end(&mut start).map_err(failed)?;
+    file.clone().take(4).read_to_end(&mut start).map_err(failed)?;
     let mut adder = Adder {
         tree,
         at,
@@ -68,23 +66,45 @@ pub fn add_archive(
     if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
         zip_file::add(&mut adder, &file, path)?;
     } else {
-        let plain = if start.starts_with(&[0x1F, 0x8B]) {
-            let packed = flate2::read::MultiGzDecoder::new(file);
-            unpacked(packed, limit, options.scratch.as_deref(), progress, path)?
-        } else if start.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
-            let packed = zstd::stream::read::Decoder::new(file).map_err(failed)?;
-            unpacked(packed, limit, options.scratch.as_deref(), progress, path)?
-        } else if start.get(257..262) == Some(b"ustar") {
-            file
-        } else {
-            return Err(SourceError::Refused {
-                path: path.display().to_string(),
-                reason: "no archive that is known here: zip, tar, tar.gz or tar.zst".to_owned(),
-            });
-        };
+        let plain = plain_tar(&file, limit, options.scratch.as_deref(), progress, path)?;
         tar_file::add(&mut adder, &plain, path)?;
     }
     Ok(adder.left_out)
+}
+
+/// The tar at the start of `file`, where it is packed by gzip or zstd, unpacked.
+pub(crate) fn plain_tar(
+    file: &FileAt,
+    limit: u64,
+    scratch: Option<&Path>,
+    progress: &dyn Progress,
+    path: &Path,
+) -> Result<FileAt, SourceError> {
+    let failed = |source: io::Error| SourceError::Archive {
+        archive: path.to_path_buf(),
+        source,
+    };
+    let mut start = Vec::new();
+    file.clone().take(262).read_to_end(&mut start).map_err(failed)?;
+    if start.starts_with(&[0x1F, 0x8B]) {
+        let packed = flate2::read::MultiGzDecoder::new(file.clone());
+        unpacked(packed, limit, scratch, progress, path)
+    } else if start.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
+        let packed = zstd::stream::read::Decoder::new(file.clone()).map_err(failed)?;
+        unpacked(packed, limit, scratch, progress, path)
+    } else if start.get(257..262) == Some(b"ustar") {
+        Ok(file.clone())
+    } else {
+        Err(SourceError::Refused {
+            path: path.display().to_string(),
+            reason: "no archive that is known here: zip, tar, tar.gz or tar.zst".to_owned(),
+        })
+    }
+}
+
+/// The most that an archive of `length` bytes may unpack to, where `limit` is the most for any.
+pub(crate) fn unpacked_limit(length: u64, limit: u64) -> u64 {
+    limit.min(length.saturating_mul(MAX_RATIO).saturating_add(64 << 20))
 }
 
 /// The unpacked archive, in a file without a name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A file and a position of one's own in it.
 #[derive(Debug, Clone)]
-pub(super) struct FileAt {
+pub(crate) struct FileAt {
     file: Arc<File>,
     position: u64,
     length: u64,

@@ -5,14 +5,18 @@ mod archive;
 mod file_at;
 #[cfg(target_os = "linux")]
 mod folder;
-mod names;
-mod tar_file;
+mod host_file;
+pub(crate) mod names;
+pub(crate) mod tar_file;
 mod volume;
 mod zip_file;
 
 pub use archive::{ArchiveOptions, add_archive};
+pub(crate) use archive::{plain_tar, unpacked_limit};
+pub(crate) use file_at::FileAt;
 #[cfg(target_os = "linux")]
 pub use folder::add_folder;
+pub use host_file::add_file;
 pub(crate) use volume::read_metadata;
 pub use volume::{VolumeOrigin, add_directory, add_volume};
 
@@ -60,6 +64,14 @@ pub enum SourceError {
         folder: PathBuf,
         /// What failed.
         source: cv_volume::FolderError,
+    },
+    /// A file of the host cannot be read.
+    #[error("cannot read {}", file.display())]
+    HostFile {
+        /// The file.
+        file: PathBuf,
+        /// What failed.
+        source: io::Error,
     },
     /// An archive cannot be read.
     #[error("cannot read {}", archive.display())]

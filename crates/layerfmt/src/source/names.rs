@@ -5,7 +5,7 @@ use cv_ntfs::structure::reparse::ReparsePoint;
 
 /// The names of an archive's path; both `/` and `\` separate them. What would lead out of the place that the archive is
 /// unpacked to is refused: `..`, absolute paths, drive letters, streams.
-pub(super) fn components(path: &str) -> Result<Vec<Vec<u16>>, SourceError> {
+pub(crate) fn components(path: &str) -> Result<Vec<Vec<u16>>, SourceError> {
     let refuse = |reason: &str| {
         Err(SourceError::Refused {
             path: path.escape_debug().to_string(),

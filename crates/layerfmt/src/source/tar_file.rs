@@ -4,6 +4,7 @@ use super::SourceError;
 use super::archive::{Adder, ArchiveEntry};
 use super::file_at::FileAt;
 use crate::content::{Origin, Stream, StreamContent};
+use crate::oci::pax::{MODIFICATION_TIME, parse_time};
 use cv_hive::Name;
 use cv_ntfs::structure::NtfsTime;
 use cv_ntfs::write::{OpenStream, SourceError as StreamError};
@@ -14,7 +15,7 @@ use tar::{Archive, EntryType};
 
 /// A plain tar; an item is where the content begins.
 #[derive(Debug)]
-struct TarOrigin(FileAt);
+pub(crate) struct TarOrigin(pub FileAt);
 
 impl Origin for TarOrigin {
     fn open(&self, item: u64) -> Result<OpenStream<'_>, StreamError> {
@@ -83,23 +84,10 @@ fn modified(entry: &mut tar::Entry<'_, FileAt>, seconds: i64) -> NtfsTime {
     let mut exact = None;
     if let Ok(Some(extensions)) = entry.pax_extensions() {
         for extension in extensions.flatten() {
-            if extension.key() == Ok("mtime") {
+            if extension.key() == Ok(MODIFICATION_TIME) {
                 exact = extension.value().ok().and_then(parse_time);
             }
         }
     }
-    let (seconds, nanoseconds) = exact.unwrap_or((seconds, 0));
-    NtfsTime::from_unix(seconds, nanoseconds).unwrap_or_default()
-}
-
-fn parse_time(text: &str) -> Option<(i64, u32)> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let (seconds, nanoseconds) = (seconds.parse::<i64>().ok()?, digits.parse::<u32>().ok()?);
-    // A fraction counts away from zero.
-    if seconds < 0 && nanoseconds > 0 {
-        Some((seconds - 1, 1_000_000_000 - nanoseconds))
-    } else {
-        Some((seconds, nanoseconds))
-    }
+    exact.or_else(|| NtfsTime::from_unix(seconds, 0)).unwrap_or_default()
 }

@@ -142,7 +142,11 @@ impl Layer for FileLayer<'_> {
 
     fn kind(&self, entry: &usize) -> Kind {
         if *entry == ROOT {
-            return Kind::Directory;
+            let root = self.index.entry(FILES_DIRECTORY.as_bytes());
+            return match root.map(|root| root.kind) {
+                Some(EntryKind::OpaqueDirectory) => Kind::OpaqueDirectory,
+                _ => Kind::Directory,
+            };
         }
         match self.index.entries.get(*entry).map(|entry| entry.kind) {
             Some(EntryKind::Directory) => Kind::Directory,

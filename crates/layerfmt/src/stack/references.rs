@@ -18,6 +18,13 @@ pub struct Unmet {
     pub found: String,
 }
 
+impl Unmet {
+    /// Whether it tells of this reference.
+    pub(crate) fn is_of(&self, reference: &LayerReference) -> bool {
+        self.reference == text(reference)
+    }
+}
+
 /// The references of all members that do not hold. The order of the members does not matter.
 pub fn unmet(members: &[Member]) -> Vec<Unmet> {
     let mut unmet = Vec::new();

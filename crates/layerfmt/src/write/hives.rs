@@ -13,19 +13,24 @@ const ROOT: &str = "ROOT";
 
 /// A hive as it stands in the layer, and how much there is in it.
 #[derive(Debug)]
-pub(super) struct WrittenHive {
+pub(crate) struct WrittenHive {
     pub name: HiveName,
     pub bytes: Vec<u8>,
     pub keys: u64,
     pub values: u64,
 }
 
-/// The hive of this tree: version 1.6 where it has states of layered keys, else 1.5.
+/// The hive of this tree as a layer has it.
 pub(super) fn write(name: HiveName, root: &Key) -> Result<WrittenHive, WriteError> {
-    let mut root = Cow::Borrowed(root);
-    if name == HiveName::System {
-        root = Cow::Owned(neutral(root.into_owned()));
-    }
+    let root = match name {
+        HiveName::System => Cow::Owned(neutral(root.clone())),
+        _ => Cow::Borrowed(root),
+    };
+    encode(name, root).map_err(|source| WriteError::Hive { name, source })
+}
+
+/// The hive of this tree: version 1.6 where it has states of layered keys, else 1.5.
+pub(crate) fn encode(name: HiveName, mut root: Cow<'_, Key>) -> Result<WrittenHive, cv_hive::WriteError> {
     if root.name.is_empty() {
         root.to_mut().name = Name::from(ROOT);
     }
@@ -42,7 +47,7 @@ pub(super) fn write(name: HiveName, root: &Key) -> Result<WrittenHive, WriteErro
         file_name: Name::from(name.file_name()),
         ..WriteOptions::default()
     };
-    let bytes = cv_hive::write_to_vec(&root, &options).map_err(|source| WriteError::Hive { name, source })?;
+    let bytes = cv_hive::write_to_vec(&root, &options)?;
     Ok(WrittenHive {
         name,
         bytes,

@@ -26,7 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod hives;
+pub(crate) mod hives;
 mod seal;
 mod volume_tree;
 

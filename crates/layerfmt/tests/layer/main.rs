@@ -3,11 +3,13 @@
 
 mod diff;
 mod manifest_schema;
+mod oci;
 mod registry_judged;
 mod round_trip;
 mod sign;
 #[cfg(target_os = "linux")]
 mod sources;
+mod squash;
 mod stack;
 mod support;
 mod verified;
