@@ -116,15 +116,15 @@ fn fsx_reads_what_it_wrote() {
     lab.put("base/base", &vec![9; 100_000]);
     lab.pack("l", "l.vhdx");
     fs::write(lab.path("fsx.toml"), FSX).unwrap();
-    let operations = if seconds.is_some() { "20000" } else { "2000" };
     let mut seed = 1_u64;
-    while Instant::now() < until {
+    // With passthrough and without, however slow.
+    while seed <= 2 || Instant::now() < until {
         let mut arguments = vec!["--base", "base", "--layer", "l.vhdx", "--writable", "writable"];
         arguments.extend(seed.is_multiple_of(2).then_some("--no-passthrough"));
         lab.mount(&arguments);
         for name in ["lower", "base", "new"] {
             let output = Command::new(&program)
-                .args(["-N", operations, "-S", &seed.to_string(), "-f"])
+                .args(["-N", "2000", "-S", &seed.to_string(), "-f"])
                 .arg(lab.path("fsx.toml"))
                 .arg("-P")
                 .arg(lab.path(""))
@@ -139,5 +139,4 @@ fn fsx_reads_what_it_wrote() {
         fs::create_dir(lab.path("writable")).unwrap();
         seed += 1;
     }
-    assert!(seed > 2, "one seed alone: too slow");
 }
