@@ -4,13 +4,15 @@ use super::files::FileGatherer;
 use super::items::Items;
 use super::registry::HiveSide;
 use crate::changes::content::Contents;
+use crate::changes::files::FileChange;
 use crate::changes::{files, registry};
 use crate::paths::Template;
 use crate::rules::RuleSet;
-use crate::snapshot::{Problem, Snapshot, Storage};
+use crate::snapshot::{EntryId, Problem, Snapshot, Storage, folded, record_of};
 use cv_hive::Key;
+use cv_ntfs::{FileError, Volume};
 use layerfmt::content::{FileTree, HiveName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A machine before and after an install.
 #[derive(Debug)]
@@ -47,13 +49,18 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
     let template = Template::of(sides.after);
     let mut items = Items::default();
     let mut problems = sides.after.problems.clone();
-    let changes = files::compare(
+    problems.extend(sides.before.problems.iter().map(|problem| Problem {
+        path: problem.path.clone(),
+        reason: format!("before the install: {}", problem.reason),
+    }));
+    let mut changes = files::compare(
         &sides.before.files,
         &sides.after.files,
         sides.contents,
         threads,
         &mut problems,
     );
+    keep_unread(sides, &mut changes, &mut problems);
     let mut gatherer = FileGatherer::new(sides.before, sides.after, sides.storage, &template);
     let mut touched = 0;
     for change in &changes {
@@ -98,5 +105,62 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
         problems,
         touched,
         template,
+    }
+}
+
+/// Takes out deletions that may be none: of what is in a place that could not be read afterwards, or is still on the volume
+/// where no directory leads to it.
+fn keep_unread(sides: &Sides<'_>, changes: &mut Vec<FileChange>, problems: &mut Vec<Problem>) {
+    let unread: Vec<Vec<u16>> = sides
+        .after
+        .problems
+        .iter()
+        .filter(|problem| !problem.path.is_empty())
+        .map(|problem| folded(problem.path.replace('\\', "/").as_bytes()))
+        .collect();
+    let is_one_volume = sides.before.files.volume == sides.after.files.volume;
+    let named: HashSet<EntryId> = match sides.storage {
+        Storage::Volume(_) => sides.after.files.entries().iter().map(|entry| entry.id).collect(),
+        Storage::Folder(_) => HashSet::new(),
+    };
+    changes.retain(|change| {
+        let (files::Difference::Deleted, Some(entry)) = (change.difference, change.before) else {
+            return true;
+        };
+        let path = sides.before.files.path(entry);
+        let units = folded(&path);
+        let is_below = |above: &Vec<u16>| {
+            let rest = units.strip_prefix(above.as_slice());
+            rest.is_some_and(|rest| rest.first().is_none_or(|unit| *unit == u16::from(b'/')))
+        };
+        if unread.iter().any(is_below) {
+            return false;
+        }
+        let id = sides.before.files.entry(entry).id;
+        match sides.storage {
+            // One that has another name has lost this one for sure.
+            Storage::Volume(volume) if is_one_volume && !named.contains(&id) => match lost(volume, id) {
+                Some(reason) => {
+                    problems.push(Problem {
+                        path: String::from_utf8_lossy(&path).into_owned(),
+                        reason,
+                    });
+                    false
+                }
+                None => true,
+            },
+            _ => true,
+        }
+    });
+}
+
+/// Why a file that is in no directory may not be deleted all the same.
+fn lost(volume: &Volume, id: EntryId) -> Option<String> {
+    match volume.file(record_of(id)) {
+        Ok(file) if u64::from(file.reference().sequence()) == id.0 >> 48 => {
+            Some("it is in use, and in no directory".to_owned())
+        }
+        Ok(_) | Err(FileError::NotInUse { .. } | FileError::Stale { .. } | FileError::NotABase { .. }) => None,
+        Err(error) => Some(error.to_string()),
     }
 }

@@ -19,19 +19,19 @@ pub struct Installer {
 }
 
 impl Installer {
+    /// An exit code of which the host kept the low byte alone, as hosts that are no Windows do: where that is the low byte of
+    /// a code by which Windows Installer asks for a restart, this is taken for it.
+    pub fn code_of_low_byte(low: i32) -> i32 {
+        REBOOT.into_iter().find(|code| code & 0xFF == low).unwrap_or(low)
+    }
+
     /// Whether it wants the machine to start again.
     pub fn wants_reboot(&self) -> bool {
-        self.exit_code.is_some_and(is_reboot)
+        self.exit_code.is_some_and(|code| REBOOT.contains(&code))
     }
 
     /// Whether it did what it should.
     pub fn succeeded(&self) -> bool {
         self.exit_code == Some(0) || self.wants_reboot()
     }
-}
-
-/// Hosts that are no Windows keep the low byte of an exit code alone.
-fn is_reboot(code: i32) -> bool {
-    let low = |wanted: i32| code == wanted || (cfg!(unix) && code == wanted & 0xFF);
-    REBOOT.into_iter().any(low)
 }

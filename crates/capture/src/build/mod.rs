@@ -13,6 +13,7 @@ mod metadata;
 mod registry;
 mod report;
 mod select;
+mod write;
 
 pub use gather::{Gathered, Sides, gather};
 pub use installer::Installer;
@@ -20,3 +21,4 @@ pub use items::{Change, Items};
 pub use layer::{LayerOptions, content};
 pub use report::{Captured, Counts, Report};
 pub use select::{Selection, select};
+pub use write::{write_captured, write_readable};

@@ -87,6 +87,19 @@ impl Report {
         self.warnings = readiness.warnings;
     }
 
+    /// Notes that a file is not in the layer after all, because of a problem.
+    pub fn leave_out(&mut self, problem: Problem) {
+        let file = problem.path.split(':').next().unwrap_or_default();
+        let counts = &mut self.counts;
+        for item in self.items.iter_mut().filter(|item| item.applied && item.path == file) {
+            item.applied = false;
+            counts.kept = counts.kept.saturating_sub(1);
+            counts.review -= u64::from(item.action == Action::Review).min(counts.review);
+            counts.seed -= u64::from(item.action == Action::Seed).min(counts.seed);
+        }
+        self.problems.push(problem);
+    }
+
     /// What a layer's manifest says of the capture. Of what was left out only the highest is named where the same rule left
     /// out what is below it.
     pub fn provenance(&self, method: &str, sources: Vec<String>) -> Provenance {

@@ -7,7 +7,7 @@ use crate::volume::source::threads;
 use crate::{Outcome, print, progress, whole_file};
 use anyhow::Context;
 use clap::Args;
-use cv_capture::build::{Gathered, LayerOptions, Report, content};
+use cv_capture::build::{Gathered, LayerOptions, Report, content, write_captured};
 use cv_capture::html;
 use cv_capture::rules::{Platform, RuleFile, RuleSet, shipped_files};
 use cv_capture::snapshot::Readiness;
@@ -95,14 +95,14 @@ impl LayerOutput {
         options.publisher.clone_from(&self.publisher);
         options.otherwise = stem.to_string_lossy().into_owned();
         options.apply_deletions = self.deletions;
-        let (content, report) = content(gathered, rules, readiness, options);
+        let (mut content, mut report) = content(gathered, rules, readiness, options);
         let layout = self.container.layout(&self.target, None)?;
         let mut write = WriteOptions::new(layout.format);
         write.container = layout;
         write.created = source_date_epoch()?;
         write.threads = threads();
         let bar = progress::Bar::new("Writing");
-        layerfmt::write(&content, &self.target, &write, &bar).with_context(name)?;
+        write_captured(&mut content, &mut report, &self.target, &write, &bar).with_context(name)?;
         drop(bar);
         if let Some(path) = &self.report {
             let bytes = serde_json::to_vec_pretty(&report)?;

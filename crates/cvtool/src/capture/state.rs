@@ -3,7 +3,7 @@
 use crate::progress;
 use crate::whole_file;
 use anyhow::Context;
-use cv_capture::build::{Gathered, Items};
+use cv_capture::build::{Gathered, Items, write_readable};
 use cv_capture::paths::Template;
 use cv_capture::rules::Platform;
 use cv_capture::snapshot::{Problem, Readiness};
@@ -104,7 +104,11 @@ impl State {
         let path = self.folder.join(CHANGES);
         let options = WriteOptions::new(Format::Vhdx);
         let bar = progress::Bar::new("Keeping");
-        layerfmt::write(&content, &path, &options, &bar).with_context(|| path.display().to_string())?;
+        let mut problems = gathered.problems.clone();
+        write_readable(&mut content, &path, &options, &bar, &mut |_, problem| {
+            problems.push(problem)
+        })
+        .with_context(|| path.display().to_string())?;
         drop(bar);
         self.write(ITEMS, &gathered.items.to_json())?;
         let kept = Notes {
@@ -112,7 +116,7 @@ impl State {
             readiness: readiness.clone(),
             template: gathered.template.clone(),
             touched: gathered.touched,
-            problems: gathered.problems.clone(),
+            problems,
         };
         self.write(NOTES, &serde_json::to_vec_pretty(&kept)?)
     }

@@ -207,7 +207,7 @@ impl Wine {
         let (exit_code, output) = self.run(&all, deadline)?;
         let installer = Installer {
             command: command.iter().map(|part| part.to_string_lossy().into_owned()).collect(),
-            exit_code,
+            exit_code: exit_code.map(Installer::code_of_low_byte),
             seconds: started.elapsed().as_secs(),
             output,
         };

@@ -1,13 +1,11 @@
-//! `cvtool capture` from outside: what scripts changed is found, all of it and nothing else.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Between folders: what scripts changed is found, all of it and nothing else.
 
 use cv_hive::{Key, Value, ValueType, WriteOptions, write_to_vec};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn cvtool(arguments: &[&str], folder: &Path) -> Output {
+pub fn cvtool(arguments: &[&str], folder: &Path) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_cvtool"))
         .args(arguments)
         .current_dir(folder)
@@ -22,7 +20,7 @@ fn cvtool(arguments: &[&str], folder: &Path) -> Output {
     output
 }
 
-fn write(path: PathBuf, content: &[u8]) {
+pub fn write(path: PathBuf, content: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
 }
@@ -37,7 +35,7 @@ fn key<'a>(root: &'a mut Key, path: &str) -> &'a mut Key {
 }
 
 /// A machine as a folder: files, and hives in their places.
-fn machine(folder: &Path, change: impl FnOnce(&Path, &mut Key, &mut Key, &mut Key)) {
+pub fn machine(folder: &Path, change: impl FnOnce(&Path, &mut Key, &mut Key, &mut Key)) {
     let mut software = Key::new("ROOT");
     key(
         &mut software,
@@ -73,7 +71,7 @@ fn machine(folder: &Path, change: impl FnOnce(&Path, &mut Key, &mut Key, &mut Ke
     write(folder.join("Users/packager/NTUSER.DAT"), &hive(&user));
 }
 
-fn install(folder: &Path, software: &mut Key, system: &mut Key, user: &mut Key) {
+pub fn install(folder: &Path, software: &mut Key, system: &mut Key, user: &mut Key) {
     write(folder.join("Program Files/App/app.exe"), &vec![3; 70_000]);
     write(folder.join("Program Files/Old/changed.txt"), b"AFTER!");
     std::fs::remove_file(folder.join("Program Files/Old/deleted.txt")).unwrap();
@@ -102,7 +100,7 @@ fn install(folder: &Path, software: &mut Key, system: &mut Key, user: &mut Key) 
 }
 
 /// Makes `to` hold what `from` does; what is the same is not touched.
-fn take_over(from: &Path, to: &Path) {
+pub fn take_over(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(to).unwrap() {
         let name = entry.unwrap().file_name();
@@ -125,7 +123,7 @@ fn take_over(from: &Path, to: &Path) {
 }
 
 /// The items of a report as `action change path`, without those of the hives' own files.
-fn items(report: &Path) -> Vec<String> {
+pub fn items(report: &Path) -> Vec<String> {
     let report: Json = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     let items = report["items"].as_array().unwrap().iter();
     let line = |item: &Json| {
@@ -178,7 +176,8 @@ const EXPECTED_LAST: [&str; 6] = [
     r"drop added \Windows\Temp\setup.log",
 ];
 
-fn expected() -> Vec<&'static str> {
+/// What the report must list.
+pub fn expected() -> Vec<&'static str> {
     EXPECTED.into_iter().chain(EXPECTED_LAST).collect()
 }
 
