@@ -3,7 +3,7 @@
 use super::items::{Change, Items};
 use super::registry::full_path;
 use super::report::{Captured, Report};
-use crate::paths::{Template, leftovers};
+use crate::paths::{Template, leftovers, leftovers_in_paths};
 use crate::rules::{Action, Decision, RuleSet, Subject};
 use cv_hive::{Key, KeyPath, KeyState, Name};
 use layerfmt::content::{FileTree, HiveName, NodeId, NodeKind};
@@ -44,6 +44,11 @@ pub fn select(
     for (hive, root) in hives.iter() {
         leftovers(hive.root(), root, template, &mut report.leftovers);
     }
+    let mut named = Vec::new();
+    let is_file = |item: &&Captured| item.applied && (item.kind == "file" || item.kind == "directory");
+    let paths = report.items.iter().filter(is_file).map(|item| item.path.as_str());
+    leftovers_in_paths(paths, template, &mut named);
+    report.leftovers.extend(named);
     report.items.sort_by(|left, right| left.path.cmp(&right.path));
     report
 }

@@ -15,15 +15,31 @@ pub struct Leftover {
 
 /// Looks for profiles and SIDs in the names and values of a hive, whose root stands for `top`.
 pub fn leftovers(top: &str, root: &Key, template: &Template, found: &mut Vec<Leftover>) {
-    let mut needles: Vec<String> = template
-        .profiles()
-        .iter()
-        .map(|profile| format!(r"\users\{}", profile.to_lowercase()))
-        .collect();
-    needles.extend(template.sids().iter().map(|sid| sid.to_lowercase()));
+    let needles = needles(template);
     if !needles.is_empty() {
         look(top, root, &needles, found);
     }
+}
+
+/// Looks for profiles and SIDs in the paths of files.
+pub fn leftovers_in_paths<'a>(paths: impl Iterator<Item = &'a str>, template: &Template, found: &mut Vec<Leftover>) {
+    let needles = needles(template);
+    found.extend(paths.filter_map(|path| {
+        let needle = needle_in(path, &needles)?;
+        Some(Leftover {
+            place: path.to_owned(),
+            found: needle.clone(),
+        })
+    }));
+}
+
+fn needles(template: &Template) -> Vec<String> {
+    let profiles = template.profiles().iter();
+    let mut needles: Vec<String> = profiles
+        .map(|profile| format!(r"\users\{}", profile.to_lowercase()))
+        .collect();
+    needles.extend(template.sids().iter().map(|sid| sid.to_lowercase()));
+    needles
 }
 
 fn look(path: &str, key: &Key, needles: &[String], found: &mut Vec<Leftover>) {
@@ -57,4 +73,26 @@ pub fn needle_in<'a>(text: &str, needles: &'a [String]) -> Option<&'a String> {
             next.is_none_or(|next| !next.is_alphanumeric() && next != '-' && next != '_')
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn folders_named_after_the_packager_are_listed() {
+        let template = json!({ "profiles": ["Packager"], "sids": ["S-1-5-21-1-2-3-1001"] });
+        let template = serde_json::from_value(template).unwrap();
+        let paths = [
+            r"\ProgramData\App\S-1-5-21-1-2-3-1001\a.dat",
+            r"\ProgramData\App\S-1-5-21-1-2-3-10012",
+            r"\ProgramData\App\C\Users\packager\b.dat",
+            r"\ProgramData\App\packager",
+        ];
+        let mut found = Vec::new();
+        leftovers_in_paths(paths.into_iter(), &template, &mut found);
+        let places: Vec<&str> = found.iter().map(|leftover| leftover.place.as_str()).collect();
+        assert_eq!(places, [paths[0], paths[2]]);
+    }
 }

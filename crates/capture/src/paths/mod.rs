@@ -3,5 +3,5 @@
 mod leftovers;
 mod template;
 
-pub use leftovers::{Leftover, leftovers};
+pub use leftovers::{Leftover, leftovers, leftovers_in_paths};
 pub use template::Template;

@@ -106,7 +106,7 @@ impl State {
         let bar = progress::Bar::new("Keeping");
         let mut problems = gathered.problems.clone();
         write_readable(&mut content, &path, &options, &bar, &mut |_, problem| {
-            problems.push(problem)
+            problems.push(problem);
         })
         .with_context(|| path.display().to_string())?;
         drop(bar);

@@ -43,7 +43,7 @@ const EVERYONE: [u8; 76] = [
 fn subtree(hive: &[u8], name: &str) -> Vec<u8> {
     let tree = Hive::open(hive).unwrap().to_tree().unwrap();
     let mut root = Key::new("ROOT");
-    root.subkeys = tree.subkey(name).unwrap().subkeys.clone();
+    root.subkeys.clone_from(&tree.subkey(name).unwrap().subkeys);
     write_to_vec(&root, &WriteOptions::default()).unwrap()
 }
 

@@ -68,9 +68,9 @@ fn captures_between_folders_leave_all_or_nothing() {
     machine(&folder.join("before"), |_, _, _, _| {});
     machine(&folder.join("after"), install);
     // Enough to be in the middle of something.
-    for number in 0..300 {
+    for number in 0..300_u32 {
         let path = folder.join(format!("after/Program Files/App/{number}.bin"));
-        fs::write(path, vec![number as u8; 40_000]).unwrap();
+        fs::write(path, number.to_le_bytes().repeat(10_000)).unwrap();
     }
     let there = names(folder, false);
     let arguments = [

@@ -46,7 +46,7 @@ fn what_cannot_be_read_is_told_and_not_taken_for_deleted() {
         fs::write(private.join("there.txt"), b"there").unwrap();
     }
     let forbid = |path: &str| {
-        fs::set_permissions(folder.join("after").join(path), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(folder.join("after").join(path), fs::Permissions::from_mode(0o0)).unwrap();
     };
     fs::write(folder.join("after/Program Files/App/secret.bin"), b"secret").unwrap();
     forbid("Program Files/App/secret.bin");

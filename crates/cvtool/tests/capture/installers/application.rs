@@ -126,7 +126,7 @@ pub struct Installed {
     pub to: String,
 }
 
-/// CMake's programs, and a part of its modules.
+/// The programs of `CMake`, and a part of its modules.
 pub fn files(wheel: &Path) -> Vec<Installed> {
     let data = wheel.join("cmake/data");
     let mut files: Vec<Installed> = ["cmake.exe", "cmcldeps.exe"]
@@ -158,7 +158,7 @@ fn below(folder: &Path, to: &str, files: &mut Vec<Installed>) {
     }
 }
 
-/// The folder of CMake's wheel for Windows, fetched once; `None`, said aloud, where that does not work outside of CI.
+/// The folder of the wheel of `CMake` for Windows, fetched once; `None`, said aloud, where that does not work outside of CI.
 pub fn wheel() -> Option<&'static Path> {
     static WHEEL: OnceLock<Option<PathBuf>> = OnceLock::new();
     let fetch = || {

@@ -24,10 +24,7 @@ pub enum Thing {
 pub type Things = BTreeMap<String, Thing>;
 
 fn hash(path: &Path) -> String {
-    Sha256::digest(std::fs::read(path).unwrap())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:x}", Sha256::digest(std::fs::read(path).unwrap()))
 }
 
 /// What a layer holds.
@@ -99,14 +96,13 @@ fn add_hive(hive: &Path, root: &str, things: &mut Things) {
                 None => continue,
             },
         };
-        let value = match data.strip_prefix("dword:") {
-            Some(number) => (4, u32::from_str_radix(number, 16).unwrap().to_le_bytes().to_vec()),
-            None => {
-                let (kind, bytes) = data.strip_prefix("hex(").unwrap().split_once("):").unwrap();
-                let bytes = bytes.split(',').filter(|byte| !byte.is_empty());
-                let bytes = bytes.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-                (u32::from_str_radix(kind, 16).unwrap(), bytes)
-            }
+        let value = if let Some(number) = data.strip_prefix("dword:") {
+            (4, u32::from_str_radix(number, 16).unwrap().to_le_bytes().to_vec())
+        } else {
+            let (kind, bytes) = data.strip_prefix("hex(").unwrap().split_once("):").unwrap();
+            let bytes = bytes.split(',').filter(|byte| !byte.is_empty());
+            let bytes = bytes.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            (u32::from_str_radix(kind, 16).unwrap(), bytes)
         };
         things.insert(format!("{key}!{}", name.to_lowercase()), Thing::Value(value.0, value.1));
     }

@@ -178,17 +178,7 @@ pub fn package(folder: &Path, files: &[Installed], path: &str) {
 pub fn own_settings(files: &[Installed]) -> Vec<Setting> {
     let mut all = settings();
     all.extend(service());
-    let mut add = |key: &str, values: &[(&str, Data)]| {
-        all.extend(values.iter().map(|(name, data)| Setting {
-            root: Root::Machine,
-            key: key.to_owned(),
-            name: (*name).to_owned(),
-            data: data.clone(),
-        }));
-    };
-    let text = |text: &str| Data::Text(text.to_owned());
-    let unknown =
-        |names: &[&'static str]| -> Vec<(&str, Data)> { names.iter().map(|name| (*name, Data::Unknown)).collect() };
+    let mut add = |key: &str, named: &[(&str, Data)]| all.extend(values(key, named));
     let service = format!(r"System\CurrentControlSet\Services\{SERVICE}");
     // The default of Windows, three minutes.
     add(&service, &[("PreshutdownTimeout", Data::Number(180_000))]);
@@ -257,8 +247,16 @@ pub fn own_settings(files: &[Installed]) -> Vec<Setting> {
         );
     }
     add(&format!(r"{installer}\UpgradeCodes\{upgrade}"), &[(&product, text(""))]);
+    all.extend(classes(&product, &upgrade, version));
+    all
+}
+
+/// What Windows Installer notes of the package among the classes.
+fn classes(product: &str, upgrade: &str, version: u32) -> Vec<Setting> {
+    let mut all = Vec::new();
+    let mut add = |key: &str, named: &[(&str, Data)]| all.extend(values(key, named));
     let classes = r"Software\Classes\Installer";
-    add(&format!(r"{classes}\UpgradeCodes\{upgrade}"), &[(&product, text(""))]);
+    add(&format!(r"{classes}\UpgradeCodes\{upgrade}"), &[(product, text(""))]);
     add(&format!(r"{classes}\Features\{product}"), &unknown(&["Main"]));
     let key = format!(r"{classes}\Products\{product}");
     add(
@@ -288,4 +286,22 @@ pub fn own_settings(files: &[Installed]) -> Vec<Setting> {
     );
     add(&format!(r"{key}\SourceList\Net"), &unknown(&["1"]));
     all
+}
+
+fn values(key: &str, named: &[(&str, Data)]) -> Vec<Setting> {
+    let setting = |(name, data): &(&str, Data)| Setting {
+        root: Root::Machine,
+        key: key.to_owned(),
+        name: (*name).to_owned(),
+        data: data.clone(),
+    };
+    named.iter().map(setting).collect()
+}
+
+fn text(text: &str) -> Data {
+    Data::Text(text.to_owned())
+}
+
+fn unknown(names: &[&'static str]) -> Vec<(&'static str, Data)> {
+    names.iter().map(|name| (*name, Data::Unknown)).collect()
 }

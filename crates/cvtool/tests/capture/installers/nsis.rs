@@ -65,24 +65,21 @@ fn unset(script: &mut String, setting: &Setting) {
     let view = if setting.root == Root::Machine32 { 32 } else { 64 };
     writeln!(script, "SetRegView {view}").unwrap();
     let root = if setting.root == Root::User { "HKCU" } else { "HKLM" };
-    match &setting.data {
-        Data::Appended(more) => {
-            let place = format!("{root} {} {}", quoted(&setting.key), quoted(&setting.name));
-            let length = more.len();
-            writeln!(
-                script,
-                "ReadRegStr $0 {place}\nStrCpy $0 $0 -{length}\nWriteRegExpandStr {place} $0"
-            )
-            .unwrap();
-        }
-        _ => {
-            // The vendor's key is the topmost one that the installer made.
-            let key = match setting.key.strip_prefix(r"Software\Kitware") {
-                Some(_) => r"Software\Kitware",
-                None => &setting.key,
-            };
-            writeln!(script, "DeleteRegKey {root} {}", quoted(key)).unwrap();
-        }
+    if let Data::Appended(more) = &setting.data {
+        let place = format!("{root} {} {}", quoted(&setting.key), quoted(&setting.name));
+        let length = more.len();
+        writeln!(
+            script,
+            "ReadRegStr $0 {place}\nStrCpy $0 $0 -{length}\nWriteRegExpandStr {place} $0"
+        )
+        .unwrap();
+    } else {
+        // The vendor's key is the topmost one that the installer made.
+        let key = match setting.key.strip_prefix(r"Software\Kitware") {
+            Some(_) => r"Software\Kitware",
+            None => &setting.key,
+        };
+        writeln!(script, "DeleteRegKey {root} {}", quoted(key)).unwrap();
     }
 }
 

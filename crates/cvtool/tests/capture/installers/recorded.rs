@@ -10,7 +10,7 @@ use std::process::Command;
 
 const TOOLS: [&str; 4] = ["wine", "wineserver", "hivexregedit", "pip"];
 
-/// Records an install while it runs, and once more from a copy of the prefix made before.
+/// Records an install while it runs, and once more from a copy of the prefix made before; gives that copy.
 fn install(
     folder: &Path,
     prefix: &Prefix,
@@ -18,9 +18,9 @@ fn install(
     settings: &[Setting],
     files: &[Installed],
     more: &[&str],
-) {
+) -> Prefix {
     let path = prefix.text(ENVIRONMENT, "PATH");
-    let before = prefix.duplicate();
+    let original = prefix.duplicate();
     let output = record(
         folder,
         prefix,
@@ -45,7 +45,7 @@ fn install(
     assert!(found.len() > 100, "{}", found.len());
     succeed(folder, ["verify", "live.vhdx"]);
 
-    let (before, after) = (before.path(), prefix.path());
+    let (before, after) = (original.path(), prefix.path());
     let sides = ["--before", before.to_str().unwrap(), "--after", after.to_str().unwrap()];
     succeed(
         folder,
@@ -57,6 +57,7 @@ fn install(
     let is_exception = |line: &&str| line.starts_with("~ layer: id: ") || line.starts_with("~ layer: provenance: ");
     let others: Vec<&str> = told.lines().filter(|line| !is_exception(line)).collect();
     assert!(others.is_empty(), "{others:#?}");
+    original
 }
 
 /// What lnkinfo tells of a shortcut.
@@ -77,10 +78,9 @@ fn nsis_installs_and_removes() {
     let files = files(wheel);
     nsis::installer(folder, &files);
     let prefix = Prefix::new();
-    let before = prefix.duplicate();
     let uninstaller = r"C:\Program Files\CMake\uninstall.exe";
     let more = [uninstaller, nsis::SHORTCUT];
-    install(
+    let before = install(
         folder,
         &prefix,
         &["install.exe", "/S"],
