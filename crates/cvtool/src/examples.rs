@@ -307,6 +307,13 @@ const EXAMPLES: &[Examples] = &[
             "cvtool mount --base windows.vhdx --layer app.vhdx --writable changes mnt",
         )],
     ),
+    (
+        "run",
+        &[(
+            "a program of a layer, which is looked up in the PATH that the layer adds to",
+            "cvtool run --prefix ~/.wine --layer app.vhdx --writable changes -- app.exe --version",
+        )],
+    ),
     ("attach", &[("to a mount in use", "cvtool attach mnt app.vhdx")]),
     ("detach", &[("from it", "cvtool detach mnt app.vhdx")]),
     (

@@ -84,6 +84,9 @@ enum Command {
     /// Mount the merged view of a base, layers and a writable folder
     #[cfg(target_os = "linux")]
     Mount(mount::start::Arguments),
+    /// Run a Windows program under Wine on the merged view of a prefix and layers
+    #[cfg(target_os = "linux")]
+    Run(mount::run::Arguments),
     /// Attach a layer to a mount that is in use
     #[cfg(target_os = "linux")]
     Attach(mount::attach::Arguments),
@@ -108,6 +111,9 @@ enum Outcome {
     Found,
     /// Some of it could not be done, which was said: 2.
     Incomplete,
+    /// What a program that was run gave.
+    #[cfg(target_os = "linux")]
+    Program(u8),
 }
 
 /// The command line with its examples.
@@ -126,6 +132,8 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         Ok(Outcome::Incomplete) => ExitCode::from(2),
+        #[cfg(target_os = "linux")]
+        Ok(Outcome::Program(code)) => ExitCode::from(code),
         Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error, arguments.verbose);
@@ -160,6 +168,8 @@ impl Command {
             Self::Sign(arguments) => arguments.run(),
             #[cfg(target_os = "linux")]
             Self::Mount(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Run(arguments) => arguments.run(),
             #[cfg(target_os = "linux")]
             Self::Attach(arguments) => arguments.run(),
             #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cv_overlay::registry::KeyFold;
 use cv_winname::UpcaseTable;
 
-use crate::{Key, KeyState, Value, ValueState};
+use crate::{Key, KeyFlags, KeyState, Value, ValueState};
 
 /// What becomes of what a delta deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub fn merge(key: &mut Key, delta: Key, deletions: Deletions) {
         key.subkeys.clear();
         key.class = None;
         key.inherits_class = false;
+        // What is hidden lends nothing to the key in its place.
+        key.security = None;
+        key.is_link = false;
+        key.flags = KeyFlags::empty();
     }
     key.state = match deletions {
         Deletions::Mark => state,

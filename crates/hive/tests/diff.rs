@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cv_hive::diff::{DiffOptions, What, apply, diff, to_patch};
+use cv_hive::diff::{DiffOptions, What, apply, delta, diff, to_patch};
 use cv_hive::{Deletions, Key, KeyPath, KeyState, Name, Value, ValueState, ValueType, merge, resolve};
 use cv_overlay::registry::{KeyLayer, Keys};
 use cv_overlay::{Attachment, LayerId, Names, Place, Role, Stack};
@@ -154,6 +154,13 @@ fn shake(key: &mut Key, noise: &mut dyn Iterator<Item = u8>) {
     }
 }
 
+/// Without the states of delta hives.
+fn settle(key: &mut Key) {
+    key.state = KeyState::Merge;
+    key.inherits_class = false;
+    key.subkeys.iter_mut().for_each(settle);
+}
+
 proptest! {
     #[test]
     fn changes_make_one_tree_the_other(
@@ -172,6 +179,36 @@ proptest! {
             prop_assert_eq!(diff(&tree, after, &DiffOptions::default()), vec![]);
         }
         prop_assert_eq!(diff(&before, &before, &DiffOptions::strict()), vec![]);
+    }
+
+    #[test]
+    fn a_delta_makes_one_tree_the_other_and_joins_a_delta_below_it(
+        (before, after) in trees::tree(false).prop_flat_map(|tree| (Just(tree.clone()), shaken(tree))),
+        other in trees::tree(false),
+        lower in trees::tree(true),
+    ) {
+        for mut after in [after, other] {
+            settle(&mut after);
+            let mut tree = before.clone();
+            if let Some(delta) = delta(&before, &after) {
+                merge(&mut tree, delta, Deletions::Remove);
+            }
+            prop_assert_eq!(diff(&tree, &after, &DiffOptions::default()), vec![]);
+
+            // As a writable folder keeps it: over the delta that was there before.
+            let shown = resolve(before.clone(), [lower.clone()]);
+            let mut kept = lower.clone();
+            if let Some(delta) = delta(&shown, &after) {
+                merge(&mut kept, delta, Deletions::Mark);
+            }
+            let (mut expected, mut found) = (Vec::new(), Vec::new());
+            listed(&after, "", &mut expected);
+            listed(&resolve(before.clone(), [kept]), "", &mut found);
+            expected.sort();
+            found.sort();
+            prop_assert_eq!(found, expected);
+        }
+        prop_assert_eq!(delta(&before, &before), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@
 //! | [`view`] | the merged view by inodes: looking, reading, changing, attaching |
 //! | [`upper`] | carries out what the engine planned, in the writable folder |
 //! | [`fuse`] | the kernel's requests |
+//! | [`registry`] | delta hives over the registry of the base, and what programs changed of it |
+//! | [`run`] | a Windows program under Wine on the merged view |
 //! | [`mount`], [`control`] | the mount as a whole, and the socket by which it is changed |
 
 pub mod control;
@@ -30,6 +32,8 @@ pub mod fuse;
 pub mod member;
 pub mod mount;
 pub mod nodes;
+pub mod registry;
+pub mod run;
 pub mod sources;
 pub mod upper;
 pub mod view;

@@ -1,7 +1,8 @@
-//! The merged view: `mount`, `attach`, `detach`, `status`, `explain` on a live stack.
+//! The merged view: `mount`, `run`, `attach`, `detach`, `status`, `explain` on a live stack.
 
 pub mod attach;
 pub mod detach;
+pub mod run;
 pub mod start;
 pub mod status;
 

@@ -6,6 +6,7 @@ mod hostile;
 mod judged;
 mod live;
 mod model;
+mod programs;
 mod semantics;
 mod suites;
 mod support;

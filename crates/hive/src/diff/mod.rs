@@ -18,10 +18,12 @@
 
 mod apply;
 mod compare;
+mod delta;
 mod patch;
 
 pub use apply::{Mismatch, apply};
 pub use compare::diff;
+pub use delta::delta;
 pub use patch::to_patch;
 
 use crate::{Key, KeyFlags, KeyPath, KeyState, Name, Value};

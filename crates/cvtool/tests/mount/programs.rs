@@ -1,0 +1,207 @@
+//! `cvtool run`: CMake's real build for Windows, from a layer over a clean Wine prefix.
+
+use crate::support::{Lab, can_mount};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const RECIPE: &str = r#"
+[layer]
+name = "CMake"
+version = "3.31.6"
+
+[variables]
+APP = 'C:\Program Files\CMake'
+
+[[source]]
+wheel = "cmake-3.31.6-py3-none-win_amd64.whl"
+from = "cmake/data"
+into = "${APP}"
+exclude = ["doc/**", "bin/cmake-gui.exe", "bin/ctest.exe", "bin/cpack.exe"]
+
+[[source]]
+wheel = "ninja-1.11.1.4-py3-none-win_amd64.whl"
+include = ["ninja-*.data/scripts/ninja.exe"]
+strip = 2
+into = '${APP}\bin'
+
+[[registry]]
+key = 'HKLM\SOFTWARE\Kitware\CMake'
+[registry.values]
+InstallDir = "${APP}"
+Major = 3
+
+[[environment]]
+name = "Path"
+append = '${APP}\bin'
+"#;
+
+/// The program that runs Windows programs; in CI it must be there.
+fn wine() -> Option<PathBuf> {
+    let places = ["/usr/bin/wine64", "/usr/lib/wine/wine64", "/usr/bin/wine"];
+    let found = places.iter().map(PathBuf::from).find(|path| path.is_file());
+    assert!(found.is_some() || std::env::var_os("CI").is_none(), "Wine is missing");
+    if found.is_none() {
+        eprintln!("skipped: Wine is missing");
+    }
+    found
+}
+
+/// Fetches a wheel for Windows, kept for the next time; whether it is there, which it must be in CI.
+fn fetch(folder: &Path, requirement: &str, file: &str) -> bool {
+    if folder.join(file).is_file() {
+        return true;
+    }
+    std::fs::create_dir_all(folder).unwrap();
+    let output = Command::new("python3")
+        .args(["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"])
+        .args(["--platform", "win_amd64", requirement, "-d"])
+        .arg(folder)
+        .output();
+    let is_there = output.as_ref().is_ok_and(|output| output.status.success());
+    assert!(is_there || std::env::var_os("CI").is_none(), "{output:?}");
+    if !is_there {
+        eprintln!("skipped: {requirement} cannot be fetched");
+    }
+    is_there
+}
+
+fn in_prefix(wine: &Path, prefix: &Path, words: &[&str]) -> Output {
+    let command = |program: &Path| {
+        let mut command = Command::new(program);
+        command
+            .env("WINEPREFIX", prefix)
+            .env("WINEDEBUG", "-all")
+            .env("WINEDLLOVERRIDES", "winemenubuilder.exe,mscoree,mshtml=")
+            .stdin(Stdio::null());
+        command
+    };
+    let output = command(wine).args(words).output().unwrap();
+    command(Path::new("wineserver")).arg("-w").status().unwrap();
+    output
+}
+
+/// A hash of all that is in a folder: names, kinds, permissions, contents, targets of links.
+fn hash(folder: &Path) -> String {
+    let script = "find . -printf '%p %y %m %s %T@ %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum";
+    let output = Command::new("sh").args(["-c", script]).current_dir(folder).output();
+    format!("{:x?}", Sha256::digest(output.unwrap().stdout))
+}
+
+/// What was printed, without what differs with every run: the times that steps took.
+fn text(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let plain = |line: &str| line.split(" (").next().unwrap_or_default().to_owned();
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_program_runs_from_its_layer_as_if_it_were_installed() {
+    let Some(wine) = wine().filter(|_| can_mount()) else {
+        return;
+    };
+    let wheels = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheels");
+    let names = [
+        ("cmake==3.31.6", "cmake-3.31.6-py3-none-win_amd64.whl"),
+        ("ninja==1.11.1.4", "ninja-1.11.1.4-py3-none-win_amd64.whl"),
+    ];
+    if !names
+        .iter()
+        .all(|(requirement, file)| fetch(&wheels, requirement, file))
+    {
+        return;
+    }
+    let lab = Lab::new();
+    for (_, file) in names {
+        std::os::unix::fs::symlink(wheels.join(file), lab.path(file)).unwrap();
+    }
+    lab.put("cmake.toml", RECIPE.as_bytes());
+    lab.done(&["build", "cmake.toml", "-o", "cmake.vhdx"]);
+    let prefix = lab.path("prefix");
+    let made = in_prefix(&wine, &prefix, &["wineboot", "-i"]);
+    assert!(made.status.success(), "{made:?}");
+    lab.put(
+        "prefix/drive_c/project/CMakeLists.txt",
+        b"cmake_minimum_required(VERSION 3.20)\nproject(x NONE)\n",
+    );
+    let before = (
+        hash(&prefix),
+        Sha256::digest(std::fs::read(lab.path("cmake.vhdx")).unwrap()),
+    );
+
+    // The same program, installed plainly.
+    let installed = lab.path("installed");
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([&prefix, &installed])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    lab.done(&["extract", "cmake.vhdx", "Files", "-C", "unpacked"]);
+    let source = lab.path("unpacked/Files/Program Files/CMake");
+    let target = installed.join("drive_c/Program Files/CMake");
+    assert!(
+        Command::new("cp")
+            .arg("-r")
+            .args([&source, &target])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let cmake = r"C:\Program Files\CMake\bin\cmake.exe";
+    let ninja = r"-DCMAKE_MAKE_PROGRAM=C:/Program Files/CMake/bin/ninja.exe";
+    let configure = ["-S", r"C:\project", "-B", r"C:\build", "-G", "Ninja", ninja];
+    let version = in_prefix(&wine, &installed, &[cmake, "--version"]);
+    let configured = in_prefix(&wine, &installed, &[&[cmake][..], &configure].concat());
+    assert!(text(&version).contains("cmake version 3.31.6"), "{version:?}");
+    assert!(text(&configured).contains("Generating done"), "{configured:?}");
+
+    // From the layer: by its path, and by its name in the PATH that the layer adds to.
+    let stack = ["run", "--prefix", "prefix", "--layer", "cmake.vhdx"];
+    let run = |words: &[&str]| lab.run(&[&stack[..], &["--"], words].concat());
+    let keep = |words: &[&str]| lab.run(&[&stack[..], &["--writable", "writable", "--"], words].concat());
+    let from_layer = run(&[cmake, "--version"]);
+    assert_eq!(text(&from_layer), text(&version), "{from_layer:?}");
+    // Without ninja's path: it is found as the program itself is.
+    let from_layer = keep(&[&["cmake"][..], &configure[..6]].concat());
+    assert_eq!(text(&from_layer), text(&configured), "{from_layer:?}");
+    assert!(lab.path("writable/build/build.ninja").is_file());
+
+    // Its registry values are seen; what programs set and delete is kept for the next run, and nowhere else.
+    let key = r"HKLM\SOFTWARE\Kitware\CMake";
+    let seen = run(&["reg", "query", key, "/v", "Major"]);
+    assert!(text(&seen).contains("0x3"), "{seen:?}");
+    let script = format!(r"reg delete {key} /v Major /f && reg add HKCU\Software\Mine /v Kept /d yes /f && exit 7");
+    let changed = keep(&["cmd", "/c", &script]);
+    assert_eq!(changed.status.code(), Some(7), "{changed:?}");
+    let query = format!(r"reg query {key} & reg query HKCU\Software\Mine & echo %PATH%");
+    let seen = text(&keep(&["cmd", "/c", &query]));
+    assert!(seen.contains("InstallDir") && !seen.contains("Major"), "{seen}");
+    assert!(
+        seen.contains("Kept") && seen.contains(r"C:\Program Files\CMake\bin"),
+        "{seen}"
+    );
+    let hives = "writable/.cvlayer/Hives";
+    let kept = lab.done(&["reg", "get", &format!("{hives}/USER"), r"Software\Mine", "Kept"]);
+    assert!(kept.contains("yes"), "{kept}");
+    let deleted = lab.done(&["reg", &format!("{hives}/SOFTWARE"), r"Kitware\CMake"]);
+    assert!(
+        deleted.contains("Major") && !deleted.contains("InstallDir"),
+        "{deleted}"
+    );
+    let system = std::fs::read(lab.path(hives).join("SYSTEM")).unwrap_or_default();
+    let path: Vec<u8> = r"CMake\bin".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(
+        !system.windows(path.len()).any(|window| window == path),
+        "an addition was kept"
+    );
+
+    // Nothing else was written, and without the layer nothing of it is there.
+    let after = (
+        hash(&prefix),
+        Sha256::digest(std::fs::read(lab.path("cmake.vhdx")).unwrap()),
+    );
+    assert_eq!(before, after);
+    let refused = lab.refused(&["run", "--prefix", "prefix", "--", "cmake", "--version"]);
+    assert!(refused.contains("there is no program cmake in the view"), "{refused}");
+}

@@ -1,0 +1,92 @@
+//! What layers add to environment variables that are lists, as `Path` is.
+//!
+//! Additions are joined around the value that the registry has by itself, those of higher layers outermost. They are no part of
+//! what programs change: from a value that is taken back they go.
+
+use super::wine::{PrefixRegistry, text_of};
+use cv_hive::{Key, Name, Value, ValueType};
+use layerfmt::content::HiveName;
+use layerfmt::manifest::EnvironmentAddition;
+
+/// Where the environment is: of all users, and of the user.
+pub const ENVIRONMENTS: [(HiveName, &str); 2] = [
+    (
+        HiveName::System,
+        r"CurrentControlSet\Control\Session Manager\Environment",
+    ),
+    (HiveName::User, "Environment"),
+];
+
+/// The additions of a stack, the lowest layer's first.
+#[derive(Debug, Clone, Default)]
+pub struct Additions(Vec<EnvironmentAddition>);
+
+fn place(addition: &EnvironmentAddition) -> (HiveName, &'static str) {
+    ENVIRONMENTS[usize::from(addition.is_per_user)]
+}
+
+fn set(key: &mut Key, value: Value) {
+    match key.values.iter_mut().find(|old| old.name.matches(value.name.units())) {
+        Some(old) => *old = value,
+        None => key.values.push(value),
+    }
+}
+
+fn with_text(value_type: ValueType, name: &str, text: &str) -> Value {
+    let data: Vec<u8> = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    Value::new(name, value_type, data)
+}
+
+impl Additions {
+    /// Adds those of the next layer above.
+    pub fn extend(&mut self, additions: Vec<EnvironmentAddition>) {
+        self.0.extend(additions);
+    }
+
+    /// Joins them around what `registry` has.
+    pub fn join(&self, registry: &mut PrefixRegistry) {
+        for addition in &self.0 {
+            let (hive, path) = place(addition);
+            let key = registry.key_mut(hive, path);
+            let old = key.value(addition.name.as_str());
+            let text = old.map(|value| text_of(&value.data)).unwrap_or_default();
+            let own = Some(text.as_str()).filter(|text| !text.is_empty());
+            let parts = addition.prepend.iter().map(String::as_str).chain(own);
+            let joined: Vec<&str> = parts.chain(addition.append.iter().map(String::as_str)).collect();
+            let joined = joined.join(";");
+            let value_type = match old.map(|value| value.value_type) {
+                Some(ValueType::SZ) if !joined.contains('%') => ValueType::SZ,
+                _ => ValueType::EXPAND_SZ,
+            };
+            set(key, with_text(value_type, &addition.name, &joined));
+        }
+    }
+
+    /// Takes them out of `after`, which programs made of `joined`, which had been made of `own`.
+    pub fn part(&self, own: &PrefixRegistry, joined: &PrefixRegistry, after: &mut PrefixRegistry) {
+        for addition in &self.0 {
+            let (hive, path) = place(addition);
+            let name = addition.name.as_str();
+            let find = |registry: &PrefixRegistry| registry.key(hive, path).and_then(|key| key.value(name)).cloned();
+            let Some(now) = find(after) else { continue };
+            if find(joined).is_some_and(|value| value.data == now.data && value.value_type == now.value_type) {
+                let key = after.key_mut(hive, path);
+                match find(own) {
+                    Some(value) => set(key, value),
+                    None => key.values.retain(|value| !value.name.matches(Name::from(name).units())),
+                }
+                continue;
+            }
+            let text = text_of(&now.data);
+            let is_added = |part: &&str| {
+                let mut added = addition.prepend.iter().chain(&addition.append);
+                added.any(|added| added.eq_ignore_ascii_case(part))
+            };
+            let kept: Vec<&str> = text.split(';').filter(|part| !is_added(part)).collect();
+            set(
+                after.key_mut(hive, path),
+                with_text(now.value_type, name, &kept.join(";")),
+            );
+        }
+    }
+}
