@@ -6,7 +6,7 @@
 
 use super::deltas::Deltas;
 use cv_hive::wine::WineRegistry;
-use cv_hive::{Deletions, Key, Name, TextError, diff, merge};
+use cv_hive::{Deletions, Key, KeyFlags, Name, TextError, diff, merge};
 use cv_winname::wtf8;
 use layerfmt::content::HiveName;
 use std::io;
@@ -104,6 +104,7 @@ impl PrefixRegistry {
     /// Lays the deltas of one member of a stack over it.
     pub fn lay_over(&mut self, deltas: Deltas) {
         for (hive, mut delta) in deltas {
+            plain(&mut delta);
             let (root, name) = match top(hive) {
                 Some(name) => (&mut self.system.root, name),
                 None => {
@@ -169,6 +170,13 @@ impl PrefixRegistry {
     pub fn text(&self, hive: HiveName, path: &str, value: &str) -> Option<String> {
         Some(text_of(&self.key(hive, path)?.value(value)?.data))
     }
+}
+
+/// Takes from keys what Wine's text cannot hold, which would seem to be taken away by the programs.
+fn plain(key: &mut Key) {
+    key.security = None;
+    key.flags = KeyFlags::empty();
+    key.subkeys.iter_mut().for_each(plain);
 }
 
 /// The text in a value's data, up to its zero.
