@@ -317,6 +317,10 @@ const EXAMPLES: &[Examples] = &[
     ("attach", &[("to a mount in use", "cvtool attach mnt app.vhdx")]),
     ("detach", &[("from it", "cvtool detach mnt app.vhdx")]),
     (
+        "order",
+        &[("above all other layers", "cvtool order mnt app.vhdx --top")],
+    ),
+    (
         "status",
         &[
             ("the stack", "cvtool status mnt"),
@@ -325,6 +329,20 @@ const EXAMPLES: &[Examples] = &[
                 "cvtool status mnt --explain 'Program Files/App'",
             ),
         ],
+    ),
+    (
+        "writable check",
+        &[(
+            "after a layer was updated",
+            "cvtool writable check changes --base windows.vhdx --layer app-2.vhdx",
+        )],
+    ),
+    (
+        "writable repair",
+        &[(
+            "after a layer was updated",
+            "cvtool writable repair changes --base windows.vhdx --layer app-2.vhdx",
+        )],
     ),
     ("completions", &[("for this user's bash", "cvtool completions bash")]),
     ("man", &[("a page for each command", "cvtool man -o man1")]),

@@ -93,9 +93,16 @@ enum Command {
     /// Detach a layer from a mount that is in use
     #[cfg(target_os = "linux")]
     Detach(mount::detach::Arguments),
+    /// Give a layer of a mount another place in the stack, while it is in use
+    #[cfg(target_os = "linux")]
+    Order(mount::order::Arguments),
     /// Show the stack of a mount, or why a path of it shows what it shows
     #[cfg(target_os = "linux")]
     Status(mount::status::Arguments),
+    /// Check or repair a writable folder that is not mounted
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Writable(mount::writable::Command),
     /// Print a script that completes the words of cvtool in a shell
     Completions(manual::Completions),
     /// Write the manual pages of all commands
@@ -175,7 +182,11 @@ impl Command {
             #[cfg(target_os = "linux")]
             Self::Detach(arguments) => arguments.run(),
             #[cfg(target_os = "linux")]
+            Self::Order(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
             Self::Status(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Writable(command) => command.run(),
             Self::Completions(arguments) => arguments.run(),
             Self::Man(arguments) => arguments.run(),
         }

@@ -1,6 +1,9 @@
 //! The control socket of a mount: one request a connection, one line of JSON each way.
 
+use crate::events::Event;
+use crate::integrity::Signature;
 use crate::mount::Running;
+use crate::scripts::ScriptRun;
 use cv_overlay::{Hiding, Kind, Standing};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -19,15 +22,13 @@ const LONGEST_REQUEST: u64 = 1 << 20;
 #[serde(rename_all = "kebab-case", tag = "command")]
 pub enum Request {
     /// Attach a layer.
-    Attach {
-        /// The image, as an absolute path.
-        image: PathBuf,
-        /// The priority: higher stands above.
-        #[serde(default)]
-        priority: i32,
-        /// Folders in which parents and extents may be opened as well.
-        #[serde(default)]
-        allow: Vec<PathBuf>,
+    Attach(AttachRequest),
+    /// Give a layer another place in the stack.
+    Order {
+        /// Its image, name, id or number.
+        layer: String,
+        /// Where it is to stand.
+        to: Order,
     },
     /// Detach a layer.
     Detach {
@@ -36,6 +37,15 @@ pub enum Request {
         /// Even while files of it are open.
         #[serde(default)]
         force: bool,
+        /// Whether its scripts run before.
+        #[serde(default)]
+        run_scripts: bool,
+    },
+    /// Tell what happened.
+    Events {
+        /// After the event of this number.
+        #[serde(default)]
+        after: u64,
     },
     /// Tell what is mounted.
     Status,
@@ -44,6 +54,48 @@ pub enum Request {
         /// The path in the view.
         path: String,
     },
+}
+
+/// Which layer to attach, and how.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// The image, as an absolute path.
+    pub image: PathBuf,
+    /// The priority: higher stands above.
+    #[serde(default)]
+    pub priority: i32,
+    /// Folders in which parents and extents may be opened as well.
+    #[serde(default)]
+    pub allow: Vec<PathBuf>,
+    /// Whether its scripts run.
+    #[serde(default)]
+    pub run_scripts: bool,
+}
+
+impl AttachRequest {
+    /// Attaches a layer as it is.
+    pub fn of(image: impl Into<PathBuf>) -> Self {
+        Self {
+            image: image.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Where a layer is to stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Among those of this priority, later attached above earlier.
+    Priority(i32),
+    /// Right above this layer.
+    Above(String),
+    /// Right below this layer.
+    Below(String),
+    /// Above all layers.
+    Top,
+    /// Below all layers.
+    Bottom,
 }
 
 /// What a mount answers.
@@ -56,6 +108,15 @@ pub enum Reply {
     Detached {
         /// The image.
         image: PathBuf,
+        /// The scripts that ran before.
+        scripts: Vec<ScriptRun>,
+    },
+    /// The layer has its place.
+    Ordered(Status),
+    /// What happened.
+    Events {
+        /// The oldest first.
+        events: Vec<Event>,
     },
     /// Files of the layer are open.
     InUse {
@@ -70,6 +131,11 @@ pub enum Reply {
         path: String,
         /// The members that have something there.
         members: Vec<ExplainedMember>,
+        /// The folder that takes the writes there; `null` where nothing does.
+        writes_to: Option<PathBuf>,
+        /// The rule by which it does.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rule: Option<ExplainedRule>,
     },
     /// It did not work.
     Failed {
@@ -85,12 +151,18 @@ pub struct Timeline {
     pub layer: MemberStatus,
     /// The image was open.
     pub opened_us: u64,
+    /// Its signature was judged.
+    pub verified_us: u64,
     /// The layer was in the stack.
     pub merged_us: u64,
     /// The kernel had forgotten what it knew of what changed.
     pub visible_us: u64,
+    /// The scripts had run.
+    pub scripts_us: u64,
     /// Names that the kernel was told to forget.
     pub names_changed: u64,
+    /// The scripts that ran.
+    pub scripts: Vec<ScriptRun>,
 }
 
 /// A file that is open.
@@ -117,6 +189,8 @@ pub struct Status {
     pub open_files: u64,
     /// Inodes that the kernel knows.
     pub known_inodes: u64,
+    /// Whether scripts of layers run without being asked for.
+    pub runs_scripts: bool,
 }
 
 /// A member of a stack.
@@ -137,6 +211,18 @@ pub struct MemberStatus {
     pub priority: i32,
     /// Its files that are open.
     pub open_files: u64,
+    /// Whose signature it has, of a layer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signature: Option<Signature>,
+    /// The rules of its manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rules: Vec<ExplainedRule>,
+    /// Its lifecycle scripts, whether they may run or not.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scripts: Vec<String>,
+    /// Whether what is read from it is verified.
+    #[serde(default)]
+    pub verifies_reads: bool,
 }
 
 /// What a member has at a path.
@@ -150,6 +236,19 @@ pub struct Explained {
     pub standing: Standing,
     /// The member that hides it.
     pub hidden_by: Option<PathBuf>,
+    /// The rule that hides it.
+    pub rule: Option<ExplainedRule>,
+}
+
+/// A rule of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRule {
+    /// The image of the layer whose rule it is.
+    pub layer: PathBuf,
+    /// The path, as in the manifest.
+    pub path: String,
+    /// What it does.
+    pub action: String,
 }
 
 /// What a member has at a path, in words.
@@ -167,6 +266,9 @@ pub struct ExplainedMember {
     /// The member that hides it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hidden_by: Option<PathBuf>,
+    /// The rule that hides it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<ExplainedRule>,
 }
 
 impl From<Explained> for ExplainedMember {
@@ -203,6 +305,7 @@ impl From<Explained> for ExplainedMember {
             .to_owned(),
             because,
             hidden_by: explained.hidden_by,
+            rule: explained.rule,
         }
     }
 }
@@ -303,8 +406,10 @@ impl Server {
         let running = running.clone();
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             for stream in listener.incoming().flatten() {
-                // One after the other: changes of the stack have an order.
-                let _ = answer(&running, &stream);
+                // Each by itself, so that a script that runs may ask; changes of the stack wait for each other.
+                let running = running.clone();
+                let answering = move || answer(&running, &stream);
+                let _ = std::thread::Builder::new().name("answer".to_owned()).spawn(answering);
             }
         })?;
         Ok(Self { path })

@@ -1,11 +1,16 @@
 //! Mounting a view, and changing it while it is mounted.
 
-use crate::control::{HeldFile, MemberStatus, Reply, Request, Server, Status, Timeline};
+use crate::areas::Areas;
+use crate::attach::{one_line, open_told, since};
+use crate::control::{MemberStatus, Reply, Request, Server, Status};
+use crate::events::What;
 use crate::facts::Owner;
 use crate::fuse::LayerFs;
-use crate::sources::{Allowed, Base, Opened, SourceError, open_folder, open_layer};
-use crate::upper::Upper;
-use crate::view::{AttachedLayer, Changed, MemberFacts, NewMember, Notice, View, ViewOptions};
+use crate::integrity::Integrity;
+use crate::scripts::{Runner, ScriptRun};
+use crate::sources::{Allowed, Base, LayerOptions, SourceError, open_folder};
+use crate::view::{Changed, MemberFacts, NewMember, Notice, View, ViewOptions};
+use cv_overlay::policy::RuleRef;
 use cv_overlay::{LayerId, NamePath, Names, Role};
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
 use rustix::io::Errno;
@@ -13,12 +18,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What is to be mounted, and how.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct MountOptions {
     /// A folder, or an image with an NTFS volume.
     pub base: PathBuf,
@@ -38,6 +44,16 @@ pub struct MountOptions {
     pub threads: usize,
     /// Whether the kernel may read and write files of the writable folder itself, where it can.
     pub passthrough: bool,
+    /// What is asked of layers.
+    pub integrity: Integrity,
+    /// Whether scripts of layers run without being asked for.
+    pub run_scripts: bool,
+    /// How long a script may run.
+    pub script_limit: Duration,
+    /// The Wine prefix in which scripts of Windows see the view.
+    pub wine_prefix: Option<PathBuf>,
+    /// Whether what rules exclude from the layers is written in the base, which must be a folder.
+    pub base_writable: bool,
 }
 
 impl MountOptions {
@@ -57,6 +73,11 @@ impl MountOptions {
             },
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
             passthrough: true,
+            integrity: Integrity::default(),
+            run_scripts: false,
+            script_limit: Duration::from_secs(60),
+            wine_prefix: None,
+            base_writable: false,
         }
     }
 }
@@ -87,12 +108,15 @@ pub enum MountError {
         /// What failed.
         source: io::Error,
     },
+    /// The base is to take writes, and cannot.
+    #[error("{} is no folder, so it takes no writes", .0.display())]
+    BaseReadOnly(PathBuf),
     /// There are more layers than inodes can tell apart.
     #[error("no more than 65534 layers can be attached during a mount")]
     TooMany,
 }
 
-fn explain_upper(errno: Errno) -> String {
+pub(crate) fn explain_upper(errno: Errno) -> String {
     match errno {
         Errno::WOULDBLOCK => "another mount has it".to_owned(),
         Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL => {
@@ -127,22 +151,120 @@ pub struct Mounted {
     events: Receiver<Event>,
     stop: Sender<Event>,
     unmounter: fuser::SessionUnmounter,
+    scripts: Vec<(PathBuf, ScriptRun)>,
     _control: Server,
 }
 
 /// What serves a mount.
 #[derive(Debug)]
 pub struct Running {
-    view: Arc<View>,
-    names: Arc<Names>,
-    mountpoint: PathBuf,
-    notifier: Notifier,
+    pub(crate) view: Arc<View>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) mountpoint: PathBuf,
+    pub(crate) notifier: Notifier,
+    pub(crate) areas: Areas,
+    pub(crate) integrity: Integrity,
+    pub(crate) runner: Runner,
+    pub(crate) runs_scripts: bool,
+    /// The base, where it takes writes.
+    pub(crate) written_base: Option<PathBuf>,
+    /// Held while the stack changes.
+    pub(crate) changes: Mutex<()>,
 }
 
-fn taken(members: &[NewMember], facts: &MemberFacts) -> bool {
+pub(crate) fn taken(members: &[NewMember], facts: &MemberFacts) -> bool {
     members
         .iter()
         .any(|member| member.facts.source == facts.source || member.facts.uuid == facts.uuid)
+}
+
+/// The members of a stack, before anybody sees them.
+struct Gathered {
+    members: Vec<NewMember>,
+    areas: Areas,
+    written_base: Option<PathBuf>,
+}
+
+/// Opens everything that the options name: the base, the writable folder, the layers and the areas of their rules.
+fn gather(base: Base, names: &Arc<Names>, options: &MountOptions) -> Result<Gathered, MountError> {
+    let mut members: Vec<NewMember> = Vec::new();
+    let add = |member: NewMember, members: &mut Vec<NewMember>| {
+        if taken(members, &member.facts) {
+            return Err(MountError::AttachedAlready(member.facts.source));
+        }
+        let id = LayerId(members.len() as u64 + 1);
+        members.push(member);
+        if let Some(member) = members.last_mut() {
+            member.facts.id = id;
+        }
+        Ok(id)
+    };
+    let base = base.into_member(names, options.base_writable)?;
+    let written_base = options.base_writable.then(|| base.facts.source.clone());
+    let base = match &written_base {
+        None => base.into(),
+        Some(path) if base.member.folder().is_none() => return Err(MountError::BaseReadOnly(path.clone())),
+        Some(_) => NewMember::writable(base, options.owner)?,
+    };
+    add(base, &mut members)?;
+    let mut writable = None;
+    if let Some(folder) = &options.writable {
+        let opened = open_folder(folder, names, Role::Writable, true)?;
+        writable = Some(opened.facts.source.clone());
+        add(NewMember::writable(opened, options.owner)?, &mut members)?;
+    }
+    let areas = Areas::new(writable, names.clone(), options.owner);
+    let layer_options = LayerOptions {
+        allowed: options.allowed.clone(),
+        integrity: options.integrity.clone(),
+        scripts: options.run_scripts,
+    };
+    let events = options.integrity.events.clone();
+    for layer in &options.layers {
+        let begun = Instant::now();
+        let opened = open_told(layer, &layer_options, names, begun)?;
+        let path = opened.facts.source.clone();
+        let has_session = members.iter().any(|member| member.facts.role == Role::Session);
+        let id = LayerId(members.len() as u64 + 1);
+        let uppers = areas.beside(&opened, id, has_session)?;
+        add(opened.into(), &mut members)?;
+        for upper in uppers {
+            add(upper, &mut members)?;
+        }
+        events.tell(What::Merged {
+            layer: path,
+            took_us: since(begun),
+        });
+    }
+    if members.len() > usize::from(u16::MAX) - 1 {
+        return Err(MountError::TooMany);
+    }
+    Ok(Gathered {
+        members,
+        areas,
+        written_base,
+    })
+}
+
+/// How the kernel mounts it.
+fn configuration(options: &MountOptions, is_writable: bool) -> Config {
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::FSName("cvtool".to_owned()),
+        MountOption::Subtype("layerfs".to_owned()),
+        MountOption::DefaultPermissions,
+        MountOption::NoDev,
+        MountOption::NoSuid,
+        if is_writable { MountOption::RW } else { MountOption::RO },
+    ];
+    config.acl = if options.allow_other {
+        SessionACL::All
+    } else {
+        SessionACL::Owner
+    };
+    config.n_threads = Some(options.threads.max(1));
+    config.clone_fd = options.threads > 1;
+    config
 }
 
 impl Mounted {
@@ -159,58 +281,18 @@ impl Mounted {
         };
         let base = Base::open(&options.base, &options.allowed)?;
         let names = Arc::new(base.names(options.case_sensitive));
-        let mut members = Vec::new();
-        let mut add = |opened: Opened| {
-            if taken(&members, &opened.facts) {
-                return Err(MountError::AttachedAlready(opened.facts.source));
-            }
-            let id = LayerId(members.len() as u64 + 1);
-            members.push(NewMember {
-                facts: MemberFacts { id, ..opened.facts },
-                rules: opened.rules,
-                member: opened.member,
-            });
-            Ok(())
-        };
-        add(base.into_member(&names)?)?;
-        let mut upper = None;
-        if let Some(folder) = &options.writable {
-            let opened = open_folder(folder, &names, Role::Writable)?;
-            let opened_upper = Upper::open(&opened.member, options.owner);
-            upper = Some(opened_upper.map_err(|source| MountError::Writable {
-                path: folder.clone(),
-                source,
-            })?);
-            add(opened)?;
-        }
-        for layer in &options.layers {
-            add(open_layer(layer, &options.allowed, &names)?)?;
-        }
-        if members.len() > usize::from(u16::MAX) - 1 {
-            return Err(MountError::TooMany);
-        }
-        let is_writable = upper.is_some();
+        let Gathered {
+            members,
+            areas,
+            written_base,
+        } = gather(base, &names, options)?;
         let view_options = ViewOptions {
             owner: options.owner,
             passthrough: options.passthrough,
         };
-        let view = Arc::new(View::new(names.clone(), members, upper, view_options));
-        let mut config = Config::default();
-        config.mount_options = vec![
-            MountOption::FSName("cvtool".to_owned()),
-            MountOption::Subtype("layerfs".to_owned()),
-            MountOption::DefaultPermissions,
-            MountOption::NoDev,
-            MountOption::NoSuid,
-            if is_writable { MountOption::RW } else { MountOption::RO },
-        ];
-        config.acl = if options.allow_other {
-            SessionACL::All
-        } else {
-            SessionACL::Owner
-        };
-        config.n_threads = Some(options.threads.max(1));
-        config.clone_fd = options.threads > 1;
+        let view = Arc::new(View::new(names.clone(), members, view_options));
+        let is_writable = view.is_writable();
+        let config = configuration(options, is_writable);
         let passthrough = options.passthrough && is_writable;
         let mut session =
             Session::new(LayerFs::new(view.clone(), passthrough), mountpoint, &config).map_err(refused)?;
@@ -219,6 +301,16 @@ impl Mounted {
             names,
             mountpoint: mountpoint.clone(),
             notifier: session.notifier(),
+            areas,
+            integrity: options.integrity.clone(),
+            runner: Runner {
+                mountpoint: mountpoint.clone(),
+                limit: options.script_limit,
+                wine_prefix: options.wine_prefix.clone(),
+            },
+            runs_scripts: options.run_scripts,
+            written_base,
+            changes: Mutex::default(),
         });
         tell_kernel(&running).map_err(refused)?;
         let unmounter = session.unmount_callable();
@@ -232,7 +324,12 @@ impl Mounted {
             })
             .map_err(refused)?;
         let control = Server::start(&running).map_err(refused)?;
+        options.integrity.events.tell(What::Mounted {
+            mountpoint: mountpoint.clone(),
+        });
+        let scripts = running.run_first_scripts();
         Ok(Self {
+            scripts,
             running,
             events,
             stop,
@@ -251,8 +348,18 @@ impl Mounted {
         &self.running
     }
 
-    /// Waits until the mount ends: unmounted by somebody, or stopped.
+    /// The scripts that ran when the layers were attached, with their layers.
+    pub fn scripts(&self) -> &[(PathBuf, ScriptRun)] {
+        &self.scripts
+    }
+
+    /// Waits until the mount ends: unmounted by somebody, or stopped. What was written to be forgotten is gone then.
     pub fn wait(mut self) -> io::Result<()> {
+        let ended = self.wait_for_end();
+        self.running.leave().and(ended)
+    }
+
+    fn wait_for_end(&mut self) -> io::Result<()> {
         loop {
             match self.events.recv() {
                 Ok(Event::Ended(result)) => return result,
@@ -328,20 +435,31 @@ impl Running {
     /// Answers a request.
     pub fn answer(&self, request: Request) -> Reply {
         match request {
-            Request::Attach { image, priority, allow } => {
-                self.attach(&image, priority, allow)
-                    .unwrap_or_else(|error| Reply::Failed {
-                        message: one_line(&error),
-                    })
-            }
-            Request::Detach { layer, force } => self.detach(&layer, force),
+            Request::Attach(request) => self.attach(&request).unwrap_or_else(|error| Reply::Failed {
+                message: one_line(&error),
+            }),
+            Request::Detach {
+                layer,
+                force,
+                run_scripts,
+            } => self
+                .detach(&layer, force, run_scripts)
+                .unwrap_or_else(|message| Reply::Failed { message }),
+            Request::Order { layer, to } => self
+                .order(&layer, &to)
+                .unwrap_or_else(|message| Reply::Failed { message }),
+            Request::Events { after } => Reply::Events {
+                events: self.integrity.events.since(after),
+            },
             Request::Status => Reply::Status(self.status()),
             Request::Explain { path } => {
                 let units: Vec<u16> = path.replace('/', "\\").encode_utf16().collect();
                 match self.view.explain(&NamePath::parse(&units)) {
-                    Ok(members) => Reply::Explained {
+                    Ok(explained) => Reply::Explained {
                         path,
-                        members: members.into_iter().map(Into::into).collect(),
+                        members: explained.members.into_iter().map(Into::into).collect(),
+                        writes_to: explained.writes_to,
+                        rule: explained.rule,
                     },
                     Err(errno) => Reply::Failed {
                         message: format!("{path}: {errno}"),
@@ -351,90 +469,8 @@ impl Running {
         }
     }
 
-    /// Attaches a layer.
-    pub fn attach(&self, image: &Path, priority: i32, allow: Vec<PathBuf>) -> Result<Reply, MountError> {
-        let begun = Instant::now();
-        let since = || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let opened = open_layer(image, &Allowed { folders: allow }, &self.names)?;
-        let opened_us = since();
-        {
-            let state = self.view.read();
-            if taken(&state.members, &opened.facts) {
-                return Err(MountError::AttachedAlready(opened.facts.source));
-            }
-            if state.next_id >= u64::from(u16::MAX) {
-                return Err(MountError::TooMany);
-            }
-        }
-        let (id, changed) = self.view.attach(AttachedLayer {
-            facts: MemberFacts {
-                priority,
-                ..opened.facts
-            },
-            rules: opened.rules,
-            member: opened.member,
-        });
-        let merged_us = since();
-        self.invalidate(&changed);
-        let layer = self.status().members.into_iter().find(|member| member.number == id.0);
-        let layer = layer.ok_or_else(|| MountError::AttachedAlready(image.to_path_buf()))?;
-        Ok(Reply::Attached(Timeline {
-            layer,
-            opened_us,
-            merged_us,
-            visible_us: since(),
-            names_changed: changed.names.len() as u64,
-        }))
-    }
-
-    /// Detaches the layer of this image, name, id or number.
-    pub fn detach(&self, layer: &str, force: bool) -> Reply {
-        let path = Path::new(layer).canonicalize().ok();
-        let found: Vec<(LayerId, PathBuf)> = {
-            let state = self.view.read();
-            let layers = state.members.iter().filter(|member| member.facts.role == Role::Layer);
-            let wanted = layers.filter(|member| {
-                let facts = &member.facts;
-                path.as_deref() == Some(&*facts.source)
-                    || facts.source.as_os_str() == layer
-                    || facts.name.as_deref() == Some(layer)
-                    || facts.id.0.to_string() == layer
-                    || uuid::Uuid::from_bytes(facts.uuid).to_string() == layer
-            });
-            wanted
-                .map(|member| (member.facts.id, member.facts.source.clone()))
-                .collect()
-        };
-        let [(id, image)] = &*found else {
-            return Reply::Failed {
-                message: match found.len() {
-                    0 => format!("no layer {layer} is attached"),
-                    count => format!("{count} layers are called {layer}; say which by its number"),
-                },
-            };
-        };
-        match self.view.detach(*id, force) {
-            Ok(Some(changed)) => {
-                self.invalidate(&changed);
-                Reply::Detached { image: image.clone() }
-            }
-            Ok(None) => Reply::Failed {
-                message: format!("no layer {layer} is attached"),
-            },
-            Err(holders) => Reply::InUse {
-                holders: holders
-                    .into_iter()
-                    .map(|holder| HeldFile {
-                        path: holder.path,
-                        pids: holder.pids,
-                    })
-                    .collect(),
-            },
-        }
-    }
-
     /// Has the kernel forget what changed.
-    fn invalidate(&self, changed: &Changed) {
+    pub(crate) fn invalidate(&self, changed: &Changed) {
         for (parent, name) in &changed.names {
             // What the kernel does not know any more needs no forgetting.
             let _ = self.notifier.inval_entry(INodeNo(*parent), OsStr::from_bytes(name));
@@ -447,12 +483,10 @@ impl Running {
     /// What is mounted.
     pub fn status(&self) -> Status {
         let state = self.view.read();
-        let members = state.stack.members().iter().filter_map(|attachment| {
-            let facts = state
-                .members
-                .iter()
-                .map(|member| &member.facts)
-                .find(|facts| facts.id == attachment.id)?;
+        let members = state.stack.members().iter().enumerate();
+        let members = members.filter_map(|(position, attachment)| {
+            let facts = state.facts(position)?;
+            let is_layer = facts.role == Role::Layer;
             Some(MemberStatus {
                 number: facts.id.0,
                 role: match facts.role {
@@ -468,6 +502,17 @@ impl Running {
                 id: uuid::Uuid::from_bytes(facts.uuid).to_string(),
                 priority: facts.priority,
                 open_files: self.view.files().held(facts.id).len() as u64,
+                signature: is_layer.then(|| facts.signature.clone()),
+                rules: (0..attachment.rules.len())
+                    .filter_map(|index| {
+                        state.rule(RuleRef {
+                            member: position,
+                            index,
+                        })
+                    })
+                    .collect(),
+                scripts: facts.scripts.clone(),
+                verifies_reads: facts.verifies_reads,
             })
         });
         Status {
@@ -477,20 +522,7 @@ impl Running {
             members: members.collect(),
             open_files: self.view.files().count() as u64,
             known_inodes: self.view.known_inodes() as u64,
+            runs_scripts: self.runs_scripts,
         }
     }
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
 }

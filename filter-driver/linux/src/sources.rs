@@ -1,19 +1,25 @@
 //! What a mount is made of, opened by its path: folders, volumes, layers.
 
+use crate::integrity::{Integrity, Signature, TrustError, Verifier, judge};
 use crate::member::{FolderMember, Marks, Member, NtfsMember};
+use crate::scripts::{ScriptError, ScriptSet};
 use crate::view::MemberFacts;
 use cv_disk::ReadAt;
 use cv_image::{Gate, Image, OpenOptions};
 use cv_ntfs::structure::FileReference;
 use cv_ntfs::{FileError, Volume};
 use cv_overlay::{LayerId, Names, Role};
-use layerfmt::FILES_DIRECTORY;
+use layerfmt::content::HiveName;
 use layerfmt::index::{Index, Limits};
 use layerfmt::read::{Layer, LayerError, OpenError};
+use layerfmt::stack::file_rules;
+use layerfmt::{FILES_DIRECTORY, INDEX_NAME, Sha256Sum};
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Why something could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,22 @@ pub enum SourceError {
         /// What failed.
         source: Box<LayerError>,
     },
+    /// The layer is not what the trust policy asks for.
+    #[error("the layer {} is not trusted", path.display())]
+    Untrusted {
+        /// The image.
+        path: PathBuf,
+        /// What is missing.
+        source: Box<TrustError>,
+    },
+    /// A script of the layer cannot be run.
+    #[error("cannot take the scripts of the layer {}", path.display())]
+    Script {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ScriptError>,
+    },
     /// A layer must be a disk image.
     #[error("{} is a folder, expected the disk image of a layer", .0.display())]
     FolderAsLayer(PathBuf),
@@ -88,6 +110,36 @@ pub struct Opened {
     pub rules: Vec<cv_overlay::policy::Rule>,
     /// The thing itself.
     pub member: Arc<Member>,
+    /// Rules that cannot be read, and what is wrong with them.
+    pub faulty_rules: Vec<String>,
+    /// Its scripts, where they were asked for.
+    pub scripts: Option<Arc<ScriptSet>>,
+    /// How long it took to judge the signature and the index, in microseconds.
+    pub verify_us: u64,
+}
+
+impl Opened {
+    fn new(facts: MemberFacts, member: Member) -> Self {
+        Self {
+            facts,
+            rules: Vec::new(),
+            member: Arc::new(member),
+            faulty_rules: Vec::new(),
+            scripts: None,
+            verify_us: 0,
+        }
+    }
+}
+
+/// What is to be done with a layer while it is opened.
+#[derive(Debug, Clone, Default)]
+pub struct LayerOptions {
+    /// Where images may be found that it needs.
+    pub allowed: Allowed,
+    /// What is asked of it.
+    pub integrity: Integrity,
+    /// Whether its scripts are to be run.
+    pub scripts: bool,
 }
 
 /// A base or layer whose names' order is not yet known.
@@ -107,6 +159,9 @@ fn facts(path: &Path, role: Role, uuid: [u8; 16]) -> MemberFacts {
         name: None,
         uuid,
         priority: 0,
+        signature: Signature::default(),
+        scripts: Vec::new(),
+        verifies_reads: false,
     }
 }
 
@@ -153,16 +208,16 @@ impl Base {
     }
 
     /// It as a member.
-    pub fn into_member(self, names: &Arc<Names>) -> Result<Opened, SourceError> {
+    pub fn into_member(self, names: &Arc<Names>, takes_writes: bool) -> Result<Opened, SourceError> {
         match self {
-            Self::Folder(path) => open_folder(&path, names, Role::Base),
+            Self::Folder(path) => open_folder(&path, names, Role::Base, takes_writes),
             Self::Volume(path, volume) => plain_volume(&path, volume, names, Role::Base),
         }
     }
 }
 
 /// Opens a folder as base or writable volume.
-pub fn open_folder(path: &Path, names: &Arc<Names>, role: Role) -> Result<Opened, SourceError> {
+pub fn open_folder(path: &Path, names: &Arc<Names>, role: Role, takes_writes: bool) -> Result<Opened, SourceError> {
     let path = path.canonicalize().map_err(host_error(path))?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| host_error(&path)(errno.into()))?;
@@ -170,11 +225,8 @@ pub fn open_folder(path: &Path, names: &Arc<Names>, role: Role) -> Result<Opened
     let mut uuid = [0; 16];
     uuid[..8].copy_from_slice(&stat.st_dev.to_le_bytes());
     uuid[8..].copy_from_slice(&stat.st_ino.to_le_bytes());
-    Ok(Opened {
-        facts: facts(&path, role, uuid),
-        rules: Vec::new(),
-        member: Arc::new(Member::Folder(FolderMember::new(root, names.clone(), role.is_upper()))),
-    })
+    let member = FolderMember::new(root, names.clone(), takes_writes);
+    Ok(Opened::new(facts(&path, role, uuid), Member::Folder(member)))
 }
 
 fn plain_volume(path: &Path, volume: Volume, names: &Arc<Names>, role: Role) -> Result<Opened, SourceError> {
@@ -185,31 +237,32 @@ fn plain_volume(path: &Path, volume: Volume, names: &Arc<Names>, role: Role) -> 
     let mut uuid = *b"ntfs-volume\0\0\0\0\0";
     uuid[8..].copy_from_slice(&volume.serial_number().to_le_bytes());
     let reference: FileReference = root.reference();
-    Ok(Opened {
-        facts: facts(path, role, uuid),
-        rules: Vec::new(),
-        member: Arc::new(Member::Ntfs(NtfsMember::new(
-            volume,
-            Some(reference),
-            names.clone(),
-            Marks::none(),
-        ))),
-    })
+    let member = NtfsMember::new(volume, Some(reference), names.clone(), Marks::none());
+    Ok(Opened::new(facts(path, role, uuid), Member::Ntfs(member)))
 }
 
 /// Opens a layer in its image.
-pub fn open_layer(path: &Path, allowed: &Allowed, names: &Arc<Names>) -> Result<Opened, SourceError> {
+pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Result<Opened, SourceError> {
     let path = path.canonicalize().map_err(host_error(path))?;
     if path.is_dir() {
         return Err(SourceError::FolderAsLayer(path));
     }
-    let volume = open_volume(&path, allowed)?;
+    let untrusted = |source: TrustError| SourceError::Untrusted {
+        path: path.clone(),
+        source: Box::new(source),
+    };
+    let volume = {
+        let _span = tracing::debug_span!("open").entered();
+        open_volume(&path, &options.allowed)?
+    };
     let refused = |source: LayerError| SourceError::Layer {
         path: path.clone(),
         source: Box::new(source),
     };
+    let integrity = &options.integrity;
     let layer = match Layer::open_volume(volume.clone()) {
         Ok(layer) => layer,
+        Err(OpenError::NoLayer) if integrity.trust.is_some() => return Err(untrusted(TrustError::NoManifest)),
         // A volume without manifest is a layer of nothing but files.
         Err(OpenError::NoLayer) => return plain_volume(&path, volume, names, Role::Layer),
         Err(source) => {
@@ -219,6 +272,16 @@ pub fn open_layer(path: &Path, allowed: &Allowed, names: &Arc<Names>) -> Result<
             });
         }
     };
+    let begun = Instant::now();
+    let signature = {
+        let _span = tracing::debug_span!("verify").entered();
+        judge(&layer, integrity.trust.as_deref()).map_err(untrusted)?
+    };
+    let packed = layer.index_bytes().map_err(refused)?;
+    if integrity.is_index_checked() {
+        check_sealed(&layer, &packed).map_err(untrusted)?;
+    }
+    let mut verify_us = micros(begun);
     let files = volume.open_str(FILES_DIRECTORY);
     let root = match files {
         Ok(files) => Some(files.reference()),
@@ -231,17 +294,62 @@ pub fn open_layer(path: &Path, allowed: &Allowed, names: &Arc<Names>) -> Result<
         }
     };
     // What the index says of single files is not kept: a large layer takes no more memory than a small one.
-    let packed = layer.index_bytes().map_err(refused)?;
     let index = Index::parse(&packed, &Limits::default()).map_err(|source| refused(LayerError::Index(source)))?;
+    drop(packed);
     let marks = Marks::of(&index, names);
+    let mut member = NtfsMember::new(volume, root, names.clone(), marks);
+    if integrity.verify_reads {
+        let begun = Instant::now();
+        let blocks = layer.blocks().map_err(refused)?;
+        let (cache, events) = (integrity.cache.clone(), integrity.events.clone());
+        member.verify_by(Arc::new(Verifier::new(path.clone(), &index, blocks, cache, events)));
+        verify_us += micros(begun);
+    }
+    let scripts = options
+        .scripts
+        .then(|| ScriptSet::read(&layer, &index))
+        .transpose()
+        .map_err(|source| SourceError::Script {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
+    let script_names = ScriptSet::names(&index);
     drop(index);
     let manifest = layer.manifest();
+    let (rules, faulty_rules) = file_rules(manifest);
+    let facts = MemberFacts {
+        name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
+        signature,
+        scripts: script_names,
+        verifies_reads: integrity.verify_reads,
+        ..facts(&path, Role::Layer, *manifest.id.as_bytes())
+    };
     Ok(Opened {
-        facts: MemberFacts {
-            name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
-            ..facts(&path, Role::Layer, *manifest.id.as_bytes())
-        },
-        rules: Vec::new(),
-        member: Arc::new(Member::Ntfs(NtfsMember::new(volume, root, names.clone(), marks))),
+        rules,
+        faulty_rules: faulty_rules.iter().map(ToString::to_string).collect(),
+        scripts: scripts.map(Arc::new),
+        verify_us,
+        ..Opened::new(facts, Member::Ntfs(member))
     })
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Holds the index and the hives against what the manifest says of them.
+fn check_sealed(layer: &Layer, packed: &[u8]) -> Result<(), TrustError> {
+    let is_same = |sealed: Sha256Sum, bytes: &[u8]| sealed == Sha256Sum(Sha256::digest(bytes).into());
+    if !is_same(layer.manifest().index.sha256, packed) {
+        return Err(TrustError::Changed(INDEX_NAME.to_owned()));
+    }
+    for hive in layer.hives() {
+        let bytes = layer.hive(hive)?;
+        let mut sealed = layer.manifest().hives.iter();
+        let sealed = sealed.find(|sealed| HiveName::of_file(&sealed.name) == Some(hive));
+        if !sealed.is_some_and(|sealed| is_same(sealed.sha256, &bytes)) {
+            return Err(TrustError::Changed(format!("the hive {hive}")));
+        }
+    }
+    Ok(())
 }

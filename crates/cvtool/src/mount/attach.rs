@@ -1,10 +1,10 @@
 //! `cvtool attach`.
 
-use super::ask;
+use super::{ask, tell_scripts};
 use crate::Outcome;
 use anyhow::{Context, bail};
 use clap::Args;
-use layerfs::control::{Reply, Request};
+use layerfs::control::{AttachRequest, Reply, Request};
 use std::path::PathBuf;
 
 /// Which layer, and to which mount.
@@ -24,6 +24,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     allow: Vec<PathBuf>,
 
+    /// Run the layer's scripts on-attach and on-enable, as the user who mounted
+    #[arg(long)]
+    run_scripts: bool,
+
     /// Print how it went as JSON
     #[arg(long)]
     json: bool,
@@ -33,17 +37,18 @@ impl Arguments {
     /// Attaches.
     pub fn run(&self) -> anyhow::Result<Outcome> {
         let full = |path: &PathBuf| path.canonicalize().with_context(|| path.display().to_string());
-        let request = Request::Attach {
+        let request = Request::Attach(AttachRequest {
             image: full(&self.layer)?,
             priority: self.priority,
             allow: self.allow.iter().map(full).collect::<Result<_, _>>()?,
-        };
+            run_scripts: self.run_scripts,
+        });
         let Reply::Attached(timeline) = ask(&self.mountpoint, &request)? else {
             bail!("the mount gave another answer than expected");
         };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&timeline)?);
         }
-        Ok(Outcome::Done)
+        Ok(tell_scripts(&timeline.scripts))
     }
 }

@@ -1,6 +1,6 @@
 //! `cvtool detach`.
 
-use super::ask;
+use super::{ask, tell_scripts};
 use crate::{Outcome, print};
 use anyhow::bail;
 use clap::Args;
@@ -19,6 +19,10 @@ pub struct Arguments {
     /// Even while files of it are open; those stay readable until they are closed
     #[arg(long)]
     force: bool,
+
+    /// Run the layer's scripts on-disable and on-detach before, as the user who mounted
+    #[arg(long)]
+    run_scripts: bool,
 }
 
 impl Arguments {
@@ -27,9 +31,10 @@ impl Arguments {
         let request = Request::Detach {
             layer: self.layer.clone(),
             force: self.force,
+            run_scripts: self.run_scripts,
         };
         match ask(&self.mountpoint, &request)? {
-            Reply::Detached { .. } => Ok(Outcome::Done),
+            Reply::Detached { scripts, .. } => Ok(tell_scripts(&scripts)),
             Reply::InUse { holders } => {
                 let open: Vec<String> = holders
                     .iter()

@@ -1,9 +1,13 @@
 //! `cvtool mount`.
 
-use crate::{Outcome, interrupt};
+use super::tell_scripts;
+use crate::{Outcome, interrupt, print};
 use anyhow::{Context, bail};
 use clap::Args;
+use layerfmt::sign::TrustFile;
+use layerfs::events::EventLog;
 use layerfs::facts::Owner;
+use layerfs::integrity::Integrity;
 use layerfs::sources::Allowed;
 use layerfs::{MountOptions, Mounted};
 use std::ffi::OsString;
@@ -11,6 +15,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What to mount, and where.
 #[derive(Debug, Args)]
@@ -63,6 +69,35 @@ pub struct Arguments {
     #[arg(long)]
     no_passthrough: bool,
 
+    /// Attach only layers that a key of this trust file signed, now and later
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+
+    /// Hold all that is read from layers against the hashes of their indexes: what was changed gives an error
+    #[arg(long)]
+    verify_reads: bool,
+
+    /// Run the scripts of layers when they are attached and detached, as the user who mounts; without it only where
+    /// `attach` and `detach` ask for it
+    #[arg(long)]
+    run_scripts: bool,
+
+    /// How long a script may run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    script_limit: u32,
+
+    /// The Wine prefix in which the scripts of Windows see the view
+    #[arg(long, value_name = "PREFIX")]
+    wine_prefix: Option<PathBuf>,
+
+    /// Write in the base, a folder, what rules of layers exclude from layers and the writable folder
+    #[arg(long)]
+    base_writable: bool,
+
+    /// Add what happens to this file, an event a line as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
     /// Also open parents and extents in this folder and below; without it only those in the image's own folder and below
     #[arg(long, value_name = "FOLDER")]
     allow: Vec<PathBuf>,
@@ -104,9 +139,19 @@ impl Arguments {
             },
             threads: self.threads.unwrap_or(defaults.threads),
             passthrough: !self.no_passthrough,
+            integrity: self.integrity()?,
+            run_scripts: self.run_scripts,
+            script_limit: Duration::from_secs(u64::from(self.script_limit)),
+            wine_prefix: self.wine_prefix.clone(),
+            base_writable: self.base_writable,
             ..defaults
         };
         let mounted = Mounted::start(&self.mountpoint, &options)?;
+        for (layer, run) in mounted.scripts() {
+            if tell_scripts(std::slice::from_ref(run)) != Outcome::Done {
+                print::warn(&print::printable(&format!("that is a script of {}", layer.display())));
+            }
+        }
         let stopper = mounted.stopper();
         interrupt::tell(move || stopper.stop());
         if is_background {
@@ -118,6 +163,34 @@ impl Arguments {
             .wait()
             .with_context(|| format!("the mount at {} ended", self.mountpoint.display()))?;
         Ok(Outcome::Done)
+    }
+}
+
+impl Arguments {
+    /// What is asked of layers, and where events go.
+    fn integrity(&self) -> anyhow::Result<Integrity> {
+        let trust = self.trust.as_ref().map(|path| {
+            let shown = || path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(shown)?;
+            anyhow::Ok(Arc::new(TrustFile::parse(&text).with_context(shown)?))
+        });
+        let output: Option<Box<dyn Write + Send>> = match &self.events {
+            None => None,
+            Some(path) if path.as_os_str() == "-" && !self.foreground => {
+                bail!("--events - needs --foreground: in the background there is no standard output")
+            }
+            Some(path) if path.as_os_str() == "-" => Some(Box::new(std::io::stdout())),
+            Some(path) => {
+                let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+                Some(Box::new(opened.with_context(|| path.display().to_string())?))
+            }
+        };
+        Ok(Integrity {
+            trust: trust.transpose()?,
+            verify_reads: self.verify_reads,
+            events: Arc::new(EventLog::new(output)),
+            ..Integrity::default()
+        })
     }
 }
 

@@ -4,7 +4,8 @@ use super::ask;
 use crate::{Outcome, print};
 use anyhow::bail;
 use clap::Args;
-use layerfs::control::{Reply, Request};
+use layerfs::control::{ExplainedRule, Reply, Request, Status};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Of which mount.
@@ -17,6 +18,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     explain: Option<String>,
 
+    /// Print what happened to the mount, an event a line as JSON, the oldest of the last thousand first
+    #[arg(long, conflicts_with_all = ["explain", "json"])]
+    events: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,6 +30,9 @@ pub struct Arguments {
 impl Arguments {
     /// Shows the stack, the highest member first, or what each member has at a path.
     pub fn run(&self) -> anyhow::Result<Outcome> {
+        if self.events {
+            return self.events();
+        }
         match &self.explain {
             Some(path) => self.explain(path),
             None => self.status(),
@@ -35,28 +43,40 @@ impl Arguments {
         let Reply::Status(status) = ask(&self.mountpoint, &Request::Status)? else {
             bail!("the mount gave another answer than expected");
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&status)?);
-            return Ok(Outcome::Done);
-        }
-        println!("{:>6}  {:<8} {:>8} {:>5}  SOURCE", "NUMBER", "ROLE", "PRIORITY", "OPEN");
-        for member in &status.members {
-            let source = print::printable(&member.source.display().to_string());
-            println!(
-                "{:>6}  {:<8} {:>8} {:>5}  {source}",
-                member.number, member.role, member.priority, member.open_files
-            );
+        show(&status, self.json)?;
+        Ok(Outcome::Done)
+    }
+
+    fn events(&self) -> anyhow::Result<Outcome> {
+        let Reply::Events { events } = ask(&self.mountpoint, &Request::Events { after: 0 })? else {
+            bail!("the mount gave another answer than expected");
+        };
+        let mut out = io::stdout().lock();
+        for event in &events {
+            serde_json::to_writer(&mut out, event)?;
+            writeln!(out)?;
         }
         Ok(Outcome::Done)
     }
 
     fn explain(&self, path: &str) -> anyhow::Result<Outcome> {
         let request = Request::Explain { path: path.to_owned() };
-        let Reply::Explained { path, members } = ask(&self.mountpoint, &request)? else {
+        let Reply::Explained {
+            path,
+            members,
+            writes_to,
+            rule,
+        } = ask(&self.mountpoint, &request)?
+        else {
             bail!("the mount gave another answer than expected");
         };
         if self.json {
-            let value = serde_json::json!({ "path": path, "members": members });
+            let value = serde_json::json!({
+                "path": path,
+                "members": members,
+                "writes_to": writes_to,
+                "rule": rule,
+            });
             println!("{}", serde_json::to_string_pretty(&value)?);
             return Ok(Outcome::Done);
         }
@@ -66,6 +86,7 @@ impl Arguments {
         for member in &members {
             let source = print::printable(&member.member.display().to_string());
             let why = match (&member.because, &member.hidden_by) {
+                _ if member.rule.is_some() => member.rule.as_ref().map(by_rule).unwrap_or_default(),
                 (Some(because), Some(by)) => {
                     format!(" by the {because} of {}", print::printable(&by.display().to_string()))
                 }
@@ -74,6 +95,46 @@ impl Arguments {
             };
             println!("{source}: {} {}{why}", member.kind, member.standing);
         }
+        let by = rule.as_ref().map(by_rule).unwrap_or_default();
+        match writes_to {
+            Some(folder) => println!("writes go to {}{by}", print::printable(&folder.display().to_string())),
+            None => println!("nothing is written here{by}"),
+        }
         Ok(Outcome::Done)
     }
+}
+
+fn by_rule(rule: &ExplainedRule) -> String {
+    let layer = print::printable(&rule.layer.display().to_string());
+    format!(
+        " by the rule {} {} of {layer}",
+        rule.action,
+        print::printable(&rule.path)
+    )
+}
+
+/// Prints a stack, the highest member first.
+pub fn show(status: &Status, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(status)?);
+        return Ok(());
+    }
+    println!(
+        "{:>6}  {:<8} {:>8} {:>5} {:<9} {:>5} {:>7}  SOURCE",
+        "NUMBER", "ROLE", "PRIORITY", "OPEN", "SIGNATURE", "RULES", "SCRIPTS"
+    );
+    for member in &status.members {
+        println!(
+            "{:>6}  {:<8} {:>8} {:>5} {:<9} {:>5} {:>7}  {}",
+            member.number,
+            member.role,
+            member.priority,
+            member.open_files,
+            member.signature.as_ref().map_or("-", |signature| signature.state()),
+            member.rules.len(),
+            member.scripts.len(),
+            print::printable(&member.source.display().to_string())
+        );
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cvtool run`: CMake's real build for Windows, from a layer over a clean Wine prefix.
+//! `cvtool run`: the `cmake` wheel's real build for Windows, from a layer over a clean Wine prefix.
 
 use crate::support::{Lab, can_mount};
 use sha2::{Digest, Sha256};

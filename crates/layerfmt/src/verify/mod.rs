@@ -8,7 +8,7 @@ mod blocks;
 mod entries;
 mod finding;
 
-pub use blocks::{BlockError, read_verified};
+pub use blocks::{BlockError, StreamHashes, read_verified};
 pub use finding::{Finding, Item, Problem, Report, SignedBy};
 
 use crate::content::HiveName;

@@ -1,9 +1,11 @@
 //! What stands in the stack of a mount: a folder of the host, or a volume or layer in a disk image.
 
+mod content;
 mod folder;
 mod marks;
 mod ntfs;
 
+pub use content::Content;
 pub use folder::{FolderEntry, FolderMember, OPAQUE, OWN_DIRECTORY, joined, split};
 pub use marks::Marks;
 pub use ntfs::{NtfsEntry, NtfsMember};

@@ -1,12 +1,14 @@
 //! An NTFS volume, or the file tree of a layer, read in place.
 
-use super::MemberError;
 use super::marks::{MarkedDirectory, Marks};
+use super::{Content, MemberError};
+use crate::integrity::Verifier;
 use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::structure::{FileAttributes, FileReference, Namespace};
 use cv_ntfs::{Directory, DirectoryEntry, File, FileError, Volume};
 use cv_overlay::{Kind, NamePath, Names};
 use cv_winname::check_stored_component;
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +22,7 @@ pub struct NtfsMember {
     root: Option<FileReference>,
     names: Arc<Names>,
     marks: Marks,
+    verifier: Option<Arc<Verifier>>,
 }
 
 /// An entry of a volume.
@@ -36,6 +39,22 @@ pub struct NtfsEntry {
 }
 
 impl NtfsEntry {
+    /// The path by which a layer's index lists it.
+    fn index_path(&self) -> Vec<u8> {
+        let mut names = vec![&self.name];
+        let mut at = self.parent.as_ref();
+        while let Some(directory) = at {
+            names.push(&directory.name);
+            at = directory.parent.as_ref();
+        }
+        let mut path = layerfmt::FILES_DIRECTORY.as_bytes().to_vec();
+        for name in names.iter().rev().filter(|name| !name.is_empty()) {
+            path.push(b'/');
+            cv_winname::wtf8::encode_into(name, &mut path);
+        }
+        path
+    }
+
     /// Whether a directory of this record is on the way here.
     fn is_within(self: &Arc<Self>, record: u64) -> bool {
         let mut at = Some(self);
@@ -57,6 +76,25 @@ impl NtfsMember {
             root,
             names,
             marks,
+            verifier: None,
+        }
+    }
+
+    /// Gives nothing from now on that is not what the layer's index says.
+    pub fn verify_by(&mut self, verifier: Arc<Verifier>) {
+        self.verifier = Some(verifier);
+    }
+
+    /// A stream of an entry, whose file this is: the unnamed one has an empty name. What it gives is verified where that was
+    /// asked for.
+    pub fn stream(&self, entry: &NtfsEntry, file: &File, name: &[u16]) -> Result<Content, Errno> {
+        match &self.verifier {
+            Some(verifier) => {
+                let opened = verifier.open(entry.index_path(), file, name);
+                Ok(Content::Verified(opened.map_err(|_| Errno::IO)?))
+            }
+            None if name.is_empty() => Ok(Content::Plain(file.content().map_err(|_| Errno::IO)?)),
+            None => Ok(Content::Plain(file.stream(name).map_err(|_| Errno::IO)?)),
         }
     }
 

@@ -105,14 +105,11 @@ impl PrefixRegistry {
     pub fn lay_over(&mut self, deltas: Deltas) {
         for (hive, mut delta) in deltas {
             plain(&mut delta);
-            let (root, name) = match top(hive) {
-                Some(name) => (&mut self.system.root, name),
-                None => {
-                    merge(&mut self.user.root, delta, Deletions::Remove);
-                    continue;
-                }
+            let Some(name) = top(hive) else {
+                merge(&mut self.user.root, delta, Deletions::Remove);
+                continue;
             };
-            let key = root.subkey_or_insert(name);
+            let key = self.system.root.subkey_or_insert(name);
             if hive == HiveName::System
                 && let Some(set) = linked_set(key)
             {

@@ -99,7 +99,7 @@ fn expand(text: &str, registry: &PrefixRegistry) -> String {
         };
         match fixed.map(|(_, value)| (*value).to_owned()).or_else(set) {
             Some(value) => expanded.push_str(&value),
-            None => expanded.push_str(&format!("%{name}%")),
+            None => expanded.extend(["%", name, "%"]),
         }
         rest = after;
     }

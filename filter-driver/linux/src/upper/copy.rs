@@ -2,7 +2,7 @@
 
 use super::{OWN_ATTRIBUTES, Upper};
 use crate::facts;
-use crate::member::{Entry, Member, OPAQUE};
+use crate::member::{Entry, Member, NtfsEntry, NtfsMember, OPAQUE};
 use cv_disk::{ExtentKind, ReadAt};
 use cv_ntfs::File as NtfsFile;
 use cv_overlay::plan::Data;
@@ -82,7 +82,7 @@ impl Upper {
                 }
                 let target = self.new_file(name)?;
                 if data == Data::Whole {
-                    copy_content(&file, &target)?;
+                    copy_content(ntfs, entry, &file, &target)?;
                 }
                 self.keep(&file, target.as_fd(), origin)?;
                 target.sync_all().map_err(|error| errno(&error))
@@ -124,7 +124,7 @@ impl Upper {
         match (member, entry) {
             (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => {
                 let file = ntfs.file(entry.reference).map_err(|_| Errno::IO)?;
-                copy_streams(&file, target.as_fd())?;
+                copy_streams(ntfs, entry, &file, target.as_fd())?;
                 self.keep(&file, target.as_fd(), origin)
             }
             (Member::Folder(folder), Entry::Folder(entry)) => {
@@ -215,8 +215,8 @@ fn errno(error: &std::io::Error) -> Errno {
 }
 
 /// Copies the unnamed stream without its holes, and the named streams.
-fn copy_content(file: &NtfsFile, target: &File) -> Result<(), Errno> {
-    let stream = file.content().map_err(|_| Errno::IO)?;
+fn copy_content(ntfs: &NtfsMember, entry: &NtfsEntry, file: &NtfsFile, target: &File) -> Result<(), Errno> {
+    let stream = ntfs.stream(entry, file, &[])?;
     let length = stream.len();
     target.set_len(length).map_err(|error| errno(&error))?;
     let mut buffer = vec![0; CHUNK.min(length) as usize];
@@ -231,15 +231,17 @@ fn copy_content(file: &NtfsFile, target: &File) -> Result<(), Errno> {
         while offset < end {
             let part = &mut buffer[..(end - offset).min(CHUNK) as usize];
             stream.read_at(part, offset).map_err(|_| Errno::IO)?;
-            target.write_all_at(part, offset).map_err(|error| errno(&error))?;
+            if !cv_disk::is_zero(part) {
+                target.write_all_at(part, offset).map_err(|error| errno(&error))?;
+            }
             offset += part.len() as u64;
         }
     }
-    copy_streams(file, target.as_fd())
+    copy_streams(ntfs, entry, file, target.as_fd())
 }
 
 /// Copies the named streams into extended attributes. One that the host has no room for is an error: nothing is lost.
-fn copy_streams(file: &NtfsFile, target: BorrowedFd<'_>) -> Result<(), Errno> {
+fn copy_streams(ntfs: &NtfsMember, entry: &NtfsEntry, file: &NtfsFile, target: BorrowedFd<'_>) -> Result<(), Errno> {
     const LONGEST: u64 = 64 << 10;
     for info in file.streams() {
         if info.name.is_empty() {
@@ -249,7 +251,7 @@ fn copy_streams(file: &NtfsFile, target: BorrowedFd<'_>) -> Result<(), Errno> {
         if info.size > LONGEST {
             return Err(Errno::NOSPC);
         }
-        let stream = file.stream(&info.name).map_err(|_| Errno::IO)?;
+        let stream = ntfs.stream(entry, file, &info.name)?;
         let mut value = vec![0; stream.len().min(LONGEST) as usize];
         stream.read_at(&mut value, 0).map_err(|_| Errno::IO)?;
         rustix::fs::fsetxattr(target, name, &value, XattrFlags::empty())?;

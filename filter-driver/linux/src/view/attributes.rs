@@ -12,7 +12,7 @@
 //! The writable folder keeps those of `system.` under the same names in `user.`, where a folder is packed from.
 
 use super::{State, View};
-use crate::member::{Entry, FolderMember, Member, OPAQUE};
+use crate::member::{Entry, FolderMember, Member, NtfsEntry, OPAQUE};
 use crate::nodes::MARKER;
 use crate::upper::OWN_ATTRIBUTES;
 use cv_disk::ReadAt;
@@ -25,6 +25,7 @@ use cv_winname::wtf8;
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 const DOS_ATTRIBUTES: &[u8] = b"user.DOSATTRIB";
 const CREATION_TIME: &[u8] = b"system.ntfs_crtime";
@@ -80,8 +81,15 @@ fn parse_dos_text(value: &[u8]) -> Option<u32> {
 
 /// Where an inode's attributes are.
 enum Place {
-    Volume(Box<File>),
-    Host { file: OwnedFd, is_directory: bool },
+    Volume {
+        file: Box<File>,
+        entry: Arc<NtfsEntry>,
+        member: Arc<Member>,
+    },
+    Host {
+        file: OwnedFd,
+        is_directory: bool,
+    },
 }
 
 impl View {
@@ -91,10 +99,13 @@ impl View {
         }
         let place = self.place(state, number)?;
         let winner = place.winner();
-        match (&**state.member(winner.position)?, &winner.entry) {
-            (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => Ok(Place::Volume(Box::new(
-                ntfs.file(entry.reference).map_err(|_| Errno::IO)?,
-            ))),
+        let member = state.member(winner.position)?;
+        match (&**member, &winner.entry) {
+            (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => Ok(Place::Volume {
+                file: Box::new(ntfs.file(entry.reference).map_err(|_| Errno::IO)?),
+                entry: entry.clone(),
+                member: member.clone(),
+            }),
             (Member::Folder(_), _) if winner.kind == Kind::Symlink => Err(Errno::NODATA),
             (Member::Folder(folder), Entry::Folder(entry)) => Ok(Place::Host {
                 file: open_quietly(folder, &entry.path)?,
@@ -107,7 +118,7 @@ impl View {
     /// The value of an attribute.
     pub fn get_attribute(&self, state: &State, number: u64, name: &[u8]) -> Result<Vec<u8>, Errno> {
         match self.attributes_of(state, number)? {
-            Place::Volume(file) => of_volume(&file, name),
+            Place::Volume { file, entry, member } => of_volume(&member, &entry, &file, name),
             Place::Host { file, is_directory } => of_host(&file, is_directory, name),
         }
     }
@@ -124,7 +135,7 @@ impl View {
             place => place?,
         };
         match place {
-            Place::Volume(file) => {
+            Place::Volume { file, .. } => {
                 add(DOS_ATTRIBUTES);
                 for stream in file.streams() {
                     if let Some(name) = stream_attribute(&stream.name).filter(|_| !stream.name.is_empty()) {
@@ -308,7 +319,7 @@ fn of_host(file: &OwnedFd, is_directory: bool, name: &[u8]) -> Result<Vec<u8>, E
     }
 }
 
-fn of_volume(file: &File, name: &[u8]) -> Result<Vec<u8>, Errno> {
+fn of_volume(member: &Member, entry: &NtfsEntry, file: &File, name: &[u8]) -> Result<Vec<u8>, Errno> {
     let failed = |_| Errno::IO;
     let information = || Ok(file.standard_information().map_err(failed)?.unwrap_or_default().base);
     // What NTFS keeps in memory alone does not count, that a thing is a directory does.
@@ -352,14 +363,12 @@ fn of_volume(file: &File, name: &[u8]) -> Result<Vec<u8>, Errno> {
         }
         Name::Stream(stream) => {
             let units = wtf8::decode(stream).map_err(|_| Errno::NODATA)?;
-            let is_there = file
-                .streams()
-                .iter()
-                .any(|info| file.volume().upcase().equal(&info.name, &units));
-            if units.is_empty() || !is_there {
-                return Err(Errno::NODATA);
-            }
-            let stream = file.stream(&units).map_err(failed)?;
+            let table = file.volume().upcase();
+            let streams = file.streams();
+            let mut stored = streams.iter().filter(|info| !info.name.is_empty());
+            let stored = stored.find(|info| table.equal(&info.name, &units));
+            let stored = stored.ok_or(Errno::NODATA)?;
+            let stream = member.ntfs().ok_or(Errno::STALE)?.stream(entry, file, &stored.name)?;
             if stream.len() > LONGEST {
                 return Err(Errno::TOOBIG);
             }

@@ -3,9 +3,8 @@
 
 use super::{State, View, lock};
 use crate::facts;
-use crate::member::{Entry, Member, MemberError};
+use crate::member::{Content, Entry, Member, MemberError};
 use cv_disk::ReadAt;
-use cv_ntfs::Stream;
 use cv_overlay::plan::Data;
 use cv_overlay::{Kind, LayerId};
 use fuser::{BackingId, FileAttr, INodeNo};
@@ -19,11 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Where the bytes of an open file are.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them for each open file")]
 pub enum Source {
     /// On a volume.
     Stream {
         /// The bytes.
-        stream: Stream,
+        stream: Content,
         /// What `stat` shows.
         attr: FileAttr,
     },
@@ -336,12 +336,12 @@ impl View {
                 let failed = |error: cv_ntfs::FileError| MemberError::from(error).errno();
                 let file = ntfs.file(entry.reference).map_err(failed)?;
                 Source::Stream {
-                    stream: file.content().map_err(failed)?,
+                    stream: ntfs.stream(entry, &file, &[])?,
                     attr: facts::of_volume(&file, false, self.options.owner).map_err(failed)?,
                 }
             }
             (Member::Folder(folder), Entry::Folder(entry)) => {
-                let writable = if state.is_upper(winner.position) {
+                let writable = if state.takes_writes(&place) {
                     folder.open(&entry.path, OFlags::RDWR)
                 } else {
                     Err(Errno::ROFS)

@@ -64,7 +64,7 @@ impl View {
         let place = self.directory(state, number)?;
         let winner = place.winner();
         if let (Member::Folder(folder), Entry::Folder(entry)) = (&**state.member(winner.position)?, &winner.entry)
-            && state.is_upper(winner.position)
+            && state.takes_writes(&place)
         {
             rustix::fs::fsync(folder.open_directory(&entry.path)?)?;
         }

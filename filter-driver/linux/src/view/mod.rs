@@ -2,20 +2,24 @@
 
 mod attributes;
 mod change;
+mod explain;
 mod files;
 mod host;
 mod notices;
 mod write;
 
-pub use change::{AttachedLayer, Changed, Holder};
+pub use change::{Changed, Holder, Neighbour};
+pub use explain::PathExplained;
 pub use files::{OpenFile, Passthrough, Source};
 pub use host::Sizes;
 pub use notices::Notice;
 pub use write::{Created, NewAttributes};
 
 use crate::facts::{self, Owner};
+use crate::integrity::Signature;
 use crate::member::{Entry, Member, MemberError};
 use crate::nodes::{Identity, MARKER, Nodes, ROOT};
+use crate::scripts::ScriptSet;
 use crate::upper::{Origin, Upper, is_null_device, link_target};
 use cv_overlay::{Kind, LayerId, NamePath, Names, Place, Role, Stack};
 use cv_winname::wtf8;
@@ -54,6 +58,12 @@ pub struct MemberFacts {
     pub uuid: [u8; 16],
     /// Its priority.
     pub priority: i32,
+    /// Whose signature it has.
+    pub signature: Signature,
+    /// The names of its lifecycle scripts.
+    pub scripts: Vec<String>,
+    /// Whether what is read from it is verified.
+    pub verifies_reads: bool,
 }
 
 /// A member that is to stand in a stack.
@@ -65,6 +75,10 @@ pub struct NewMember {
     pub rules: Vec<cv_overlay::policy::Rule>,
     /// The thing itself.
     pub member: Arc<Member>,
+    /// By what it takes writes, where it may.
+    pub upper: Option<Upper>,
+    /// Its lifecycle scripts, where they may run.
+    pub scripts: Option<Arc<ScriptSet>>,
 }
 
 /// The stack of a view as it is now.
@@ -78,7 +92,7 @@ pub struct State {
 }
 
 impl State {
-    fn facts(&self, position: usize) -> Option<&MemberFacts> {
+    pub(crate) fn facts(&self, position: usize) -> Option<&MemberFacts> {
         let id = self.stack.members().get(position)?.id;
         self.members
             .iter()
@@ -93,6 +107,19 @@ impl State {
 
     fn member(&self, position: usize) -> Result<&Arc<Member>, Errno> {
         Ok(&self.stack.members().get(position).ok_or(Errno::STALE)?.layer)
+    }
+
+    /// By what a member takes writes.
+    fn upper(&self, position: usize) -> Option<&Upper> {
+        let id = self.stack.members().get(position)?.id;
+        let member = self.members.iter().find(|member| member.facts.id == id)?;
+        member.upper.as_ref()
+    }
+
+    /// Whether the winner of a place is what takes the writes there.
+    fn takes_writes(&self, place: &Place<Entry>) -> bool {
+        let position = place.winner().position;
+        self.stack.writes_to(place) == Some(position) && self.upper(position).is_some()
     }
 
     fn is_upper(&self, position: usize) -> bool {
@@ -117,7 +144,7 @@ pub struct ViewOptions {
 pub struct View {
     names: Arc<Names>,
     options: ViewOptions,
-    upper: Option<Upper>,
+    is_writable: bool,
     state: RwLock<State>,
     nodes: Mutex<Nodes>,
     places: Mutex<HashMap<u64, Arc<Place<Entry>>>>,
@@ -172,12 +199,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl View {
     /// A view of members, given in the order in which they were attached; their ids count from 1.
-    pub fn new(names: Arc<Names>, members: Vec<NewMember>, upper: Option<Upper>, options: ViewOptions) -> Self {
+    pub fn new(names: Arc<Names>, members: Vec<NewMember>, options: ViewOptions) -> Self {
         let next_id = members.iter().map(|member| member.facts.id.0).max().unwrap_or(0) + 1;
         let stack = change::stack(&names, &members);
         Self {
             options,
-            upper,
+            is_writable: members.iter().any(|member| member.upper.is_some()),
             state: RwLock::new(State {
                 stack,
                 members,
@@ -209,7 +236,7 @@ impl View {
 
     /// Whether there is a writable volume.
     pub fn is_writable(&self) -> bool {
-        self.upper.is_some()
+        self.is_writable
     }
 
     /// Whether names are the same in any case.
@@ -598,29 +625,5 @@ impl View {
             }
             _ => self.lookup(state, parent, &listed.name).map(|found| found.attr),
         }
-    }
-
-    /// Says what every member has at a path, the highest first, one line each.
-    pub fn explain(&self, path: &NamePath) -> Result<Vec<crate::control::Explained>, Errno> {
-        let state = self.read();
-        let explanation = state.stack.explain(path).map_err(|error| error.errno())?;
-        Ok(explanation
-            .claims
-            .iter()
-            .map(|claim| crate::control::Explained {
-                member: state
-                    .facts(claim.position)
-                    .map(|facts| facts.source.clone())
-                    .unwrap_or_default(),
-                kind: claim.kind,
-                standing: claim.standing,
-                hidden_by: claim
-                    .standing
-                    .hidden()
-                    .and_then(|hidden| hidden.by)
-                    .and_then(|by| state.facts(by))
-                    .map(|facts| facts.source.clone()),
-            })
-            .collect())
     }
 }

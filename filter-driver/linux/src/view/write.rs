@@ -3,7 +3,7 @@
 use super::{Found, State, View, lock};
 use crate::member::{Entry, Member};
 use crate::nodes::MARKER;
-use crate::upper::{Creator, New, Upper, refused};
+use crate::upper::{Creator, New, refused};
 use cv_overlay::plan::{Data, Replace};
 use cv_overlay::{Kind, NamePath, Place, Plan, Step};
 use cv_winname::{check_component, wtf8};
@@ -46,8 +46,8 @@ struct Existing {
 }
 
 impl View {
-    pub(super) fn upper(&self) -> Result<&Upper, Errno> {
-        self.upper.as_ref().ok_or(Errno::ROFS)
+    fn check_writable(&self) -> Result<(), Errno> {
+        if self.is_writable { Ok(()) } else { Err(Errno::ROFS) }
     }
 
     /// The path of a new name in a directory.
@@ -78,7 +78,9 @@ impl View {
             Step::CopyUp { .. } | Step::Link { .. } => false,
         });
         let origin = |position: usize| state.facts(position).map(|facts| facts.uuid);
-        let result = self.upper()?.carry_out(&state.stack, plan, new, &origin);
+        // Where a rule sends writes to the base, that may be an image, or not be given up for it.
+        let upper = state.upper(plan.upper).ok_or(Errno::ROFS)?;
+        let result = upper.carry_out(&state.stack, plan, new, &origin);
         state.version += 1;
         if changes_directories {
             lock(&self.places).clear();
@@ -88,7 +90,7 @@ impl View {
 
     /// Copies a file or directory up, so that it can be written.
     pub(super) fn copy_up(&self, number: u64, data: Data) -> Result<(), Errno> {
-        self.upper()?;
+        self.check_writable()?;
         if number == MARKER {
             return Err(Errno::ACCESS);
         }
@@ -98,8 +100,11 @@ impl View {
                 return Ok(());
             }
             let place = self.place(&state, number)?;
-            if state.is_upper(place.winner().position) {
+            if state.takes_writes(&place) {
                 return Ok(());
+            }
+            if state.stack.writes_to(&place) == Some(place.winner().position) {
+                return Err(Errno::ROFS);
             }
         }
         let mut state = self.change();
@@ -162,7 +167,7 @@ impl View {
             New::Directory { .. } => Kind::Directory,
             New::Symlink { .. } => Kind::Symlink,
         };
-        self.upper()?;
+        self.check_writable()?;
         let mut state = self.change();
         let plan = state.stack.plan_create(&path, kind).map_err(|error| refused(&error))?;
         self.carry_out(&mut state, &plan, Some((new, creator)))?;
@@ -173,7 +178,7 @@ impl View {
     /// Gives a file a further name.
     pub fn link(&self, number: u64, parent: u64, name: &[u8]) -> Result<Created, Errno> {
         let to = self.new_path(parent, name)?;
-        self.upper()?;
+        self.check_writable()?;
         let mut state = self.change();
         if self.files.stat_detached(number)?.is_some() {
             return Err(Errno::NOENT);
@@ -195,7 +200,7 @@ impl View {
 
     /// Removes a file or link, or a directory that shows nothing.
     pub fn remove(&self, parent: u64, name: &[u8], is_directory: bool) -> Result<(), Errno> {
-        self.upper()?;
+        self.check_writable()?;
         let mut state = self.change();
         let entry = self.entry_of(&state, parent, name)?;
         let plan = if is_directory {
@@ -233,7 +238,7 @@ impl View {
 
     /// Renames.
     pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), replace: Replace) -> Result<(), Errno> {
-        self.upper()?;
+        self.check_writable()?;
         let target = self.new_path(to.0, to.1)?;
         let mut state = self.change();
         let source = self.entry_of(&state, from.0, from.1)?;
@@ -267,7 +272,7 @@ impl View {
 
     /// Puts two entries in each other's places.
     pub fn exchange(&self, one: (u64, &[u8]), other: (u64, &[u8])) -> Result<(), Errno> {
-        self.upper()?;
+        self.check_writable()?;
         let mut state = self.change();
         let asked = [one.1, other.1];
         let one = self.entry_of(&state, one.0, one.1)?;

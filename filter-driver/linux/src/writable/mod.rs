@@ -1,0 +1,7 @@
+//! A writable folder by itself, while nobody has it mounted.
+
+mod check;
+mod repair;
+
+pub use check::{CheckError, Checked, Finding, Problem, check};
+pub use repair::{RepairError, SET_ASIDE, repair};
