@@ -9,6 +9,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+/// The streams of a file, by name, and their sizes.
+type Streams = Vec<(String, u64)>;
+
 /// What the tool prints; `None`, said aloud, where it is missing, which it must not be in CI.
 fn tool(program: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(program).args(arguments).output() {
@@ -86,7 +89,7 @@ fn a_layer_comes_back_from_a_folder() {
     assert_eq!(again.hives, content.hives);
     assert_eq!(again.scripts, content.scripts);
     assert_eq!(again.manifest.name, content.manifest.name);
-    let names = |content: &Content| -> Vec<(String, NodeKind, Vec<(String, u64)>)> {
+    let names = |content: &Content| -> Vec<(String, NodeKind, Streams)> {
         let files = &content.files;
         let described = files.walk(layerfmt::content::FileTree::ROOT).map(|node| {
             let mut streams: Vec<_> = files
@@ -349,7 +352,8 @@ fn hostile_tars_are_refused_with_what_is_wrong() {
         let mut told = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
-            told.push_str(&format!(": {error}"));
+            told.push_str(": ");
+            told.push_str(&error.to_string());
             cause = error.source();
         }
         assert!(told.contains(expected), "{}: {told}", String::from_utf8_lossy(name));
