@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Bytes of a script at most.
-const MAX_SCRIPT: u64 = 64 << 20;
+const MAX_SCRIPT: u64 = 16 << 20;
 
 /// The streams of a layer, with the hashes of their blocks.
 #[derive(Debug)]

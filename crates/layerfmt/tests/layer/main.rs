@@ -1,6 +1,7 @@
 //! Layers written, read, verified, and judged by other tools.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod damaged;
 mod diff;
 mod manifest_schema;
 mod oci;
