@@ -196,6 +196,7 @@ fn damaged_volumes_are_read_as_far_as_they_can_be() {
             listing.damage().len(),
         );
         assert!(files.len() > 10, "{name}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{name}");
+        // What never ends on a damaged volume fails here; a slow machine does not.
+        assert!(start.elapsed() < Duration::from_secs(180), "{name}");
     }
 }
