@@ -256,7 +256,7 @@ fn reg_files_are_exported_imported_and_compared() {
     ends(folder, &["import", "SOFTWARE", "bad.reg"], 2);
     assert_eq!(std::fs::read(folder.join("SOFTWARE")).unwrap(), before);
     let (_, err) = ends(folder, &["import", "SOFTWARE", "bad.reg", "--skip-elsewhere"], 0);
-    assert!(err.contains("1 keys are not in this hive"), "{err}");
+    assert_eq!(err, "");
     ends(folder, &["set", "out.reg", "HKLM", "a", "b"], 2);
 }
 

@@ -109,7 +109,7 @@ mod tests {
         }
         let mut records = Records::default();
         records.add("k", &[b'x'; 95]);
-        assert_eq!(records.0.len(), 101);
+        assert_eq!(records.0.len(), 102);
     }
 
     #[test]

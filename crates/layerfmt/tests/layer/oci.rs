@@ -338,7 +338,7 @@ fn hostile_tars_are_refused_with_what_is_wrong() {
         (b"Files/x", b'0', &[("size", b"99999999999999")], 0, "unexpected end"),
         (b"Files/x", b'0', records, 1 << 30, "unexpected end"),
         (b"Files/x", b'0', &[("CVLAYER.data", b"0-9")], 0, "ranges"),
-        (b"Hives/Software_Delta", b'0', records, 0, "regf"),
+        (b"Hives/Software_Delta", b'0', records, 0, "not a registry hive"),
         (b"layer.json", b'0', records, 0, "manifest"),
         (b"records", b'x', records, 0, ""),
     ] {
