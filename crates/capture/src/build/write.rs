@@ -14,7 +14,7 @@ const MOST_LEFT_OUT: usize = 256;
 /// The directory of a layer's volume that stands for drive C:.
 const FILES: &str = r"\Files";
 
-/// Writes content as [`layerfmt::write`] does. A file that cannot be read, went away or changes meanwhile is taken out of the
+/// Writes content as [`layerfmt::write()`] does. A file that cannot be read, went away or changes meanwhile is taken out of the
 /// content and told to `left_out`, and all is written anew.
 pub fn write_readable(
     content: &mut Content,
