@@ -3,13 +3,14 @@
 //! forgotten at logoff, which is when the mount ends.
 
 use crate::facts::Owner;
-use crate::member::OWN_DIRECTORY;
+use crate::member::{OWN_DIRECTORY, Site};
 use crate::mount::MountError;
 use crate::sources::{Opened, open_folder};
 use crate::upper::Upper;
 use crate::view::NewMember;
 use cv_overlay::policy::Action;
 use cv_overlay::{LayerId, Names, Role};
+use layerfmt::content::HiveName;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -28,12 +29,18 @@ pub struct Areas {
     writable: Option<PathBuf>,
     names: Arc<Names>,
     owner: Owner,
+    site: Site,
 }
 
 impl Areas {
     /// Those of a writable folder; without one there are none, and what would be written in them is refused.
-    pub fn new(writable: Option<PathBuf>, names: Arc<Names>, owner: Owner) -> Self {
-        Self { writable, names, owner }
+    pub fn new(writable: Option<PathBuf>, names: Arc<Names>, owner: Owner, site: Site) -> Self {
+        Self {
+            writable,
+            names,
+            owner,
+            site,
+        }
     }
 
     /// What must stand in the stack beside a layer: its area, and the session where that is not there yet.
@@ -42,7 +49,12 @@ impl Areas {
             return Ok(Vec::new());
         };
         let own = writable.join(OWN_DIRECTORY);
-        let has = |action| layer.rules.iter().any(|rule| rule.action == action);
+        let of_keys = |action| {
+            let registry = layer.registry.iter();
+            let mut rules = registry.flat_map(|registry| HiveName::ALL.map(|hive| registry.rules(hive)).concat());
+            rules.any(|rule| rule.action == action)
+        };
+        let has = |action| layer.rules.iter().any(|rule| rule.action == action) || of_keys(action);
         let mut members = Vec::new();
         if has(Action::Isolate) {
             let uuid = uuid::Uuid::from_bytes(layer.facts.uuid).to_string();
@@ -61,7 +73,7 @@ impl Areas {
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(folder);
         made.map_err(|error| refused(folder, &error))?;
-        let opened = open_folder(folder, &self.names, role, true)?;
+        let opened = open_folder(folder, &self.names, role, true, self.site)?;
         NewMember::writable(opened, self.owner)
     }
 
@@ -110,6 +122,7 @@ impl From<Opened> for NewMember {
             member: opened.member,
             upper: None,
             scripts: opened.scripts,
+            registry: opened.registry,
         }
     }
 }

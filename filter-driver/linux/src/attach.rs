@@ -71,6 +71,7 @@ impl Running {
             },
             integrity: self.integrity.clone(),
             scripts: request.run_scripts || self.runs_scripts,
+            site: self.site,
         };
         let opened = open_told(&request.image, &options, &self.names, begun)?;
         let verified_us = since(begun);
@@ -242,6 +243,7 @@ impl Running {
         let options = LayerOptions {
             integrity: self.integrity.clone(),
             scripts: true,
+            site: self.site,
             ..LayerOptions::default()
         };
         let opened = open_layer(&facts.source, &options, &self.names).map_err(|error| one_line(&error))?;

@@ -51,8 +51,11 @@ pub enum Request {
     Status,
     /// Say why a path shows what it shows.
     Explain {
-        /// The path in the view.
+        /// The path in the view, or a key such as `HKLM\SOFTWARE\App`.
         path: String,
+        /// Of a key the name of a value; empty for the default value.
+        #[serde(default)]
+        value: Option<String>,
     },
 }
 
@@ -256,8 +259,11 @@ pub struct ExplainedRule {
 pub struct ExplainedMember {
     /// The member's folder or image.
     pub member: PathBuf,
-    /// What it has there: `file`, `directory`, `whiteout` and so on.
+    /// What it has there: `file`, `directory`, `whiteout` and so on; of a key its state, of a value `value` or `tombstone`.
     pub kind: String,
+    /// The type and data of a value.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub content: Option<String>,
     /// `wins`, `merges`, `cuts` or `hidden`.
     pub standing: String,
     /// By what it is hidden.
@@ -273,18 +279,6 @@ pub struct ExplainedMember {
 
 impl From<Explained> for ExplainedMember {
     fn from(explained: Explained) -> Self {
-        let because = explained.standing.hidden().map(|hidden| {
-            match hidden.why {
-                Hiding::HigherLayer => "higher-layer",
-                Hiding::TypeChange => "type-change",
-                Hiding::Whiteout => "whiteout",
-                Hiding::OpaqueDirectory => "opaque-directory",
-                Hiding::Rule(_) => "rule",
-                Hiding::OtherUpper => "other-upper",
-                Hiding::KeyTombstone | Hiding::SupersedeTree | Hiding::SupersedeLocal | Hiding::ValueTombstone => "key",
-            }
-            .to_owned()
-        });
         Self {
             member: explained.member,
             kind: match explained.kind {
@@ -296,18 +290,40 @@ impl From<Explained> for ExplainedMember {
                 Kind::Whiteout => "whiteout",
             }
             .to_owned(),
-            standing: match explained.standing {
-                Standing::Wins => "wins",
-                Standing::Merges => "merges",
-                Standing::Cuts => "cuts",
-                Standing::Hidden(_) => "hidden",
-            }
-            .to_owned(),
-            because,
+            content: None,
+            standing: standing_text(explained.standing).to_owned(),
+            because: because(explained.standing),
             hidden_by: explained.hidden_by,
             rule: explained.rule,
         }
     }
+}
+
+/// What becomes of what a member has.
+pub(crate) fn standing_text(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Wins => "wins",
+        Standing::Merges => "merges",
+        Standing::Cuts => "cuts",
+        Standing::Hidden(_) => "hidden",
+    }
+}
+
+/// By what it is hidden.
+pub(crate) fn because(standing: Standing) -> Option<String> {
+    let why = match standing.hidden()?.why {
+        Hiding::HigherLayer => "higher-layer",
+        Hiding::TypeChange => "type-change",
+        Hiding::Whiteout => "whiteout",
+        Hiding::OpaqueDirectory => "opaque-directory",
+        Hiding::Rule(_) => "rule",
+        Hiding::OtherUpper => "other-upper",
+        Hiding::KeyTombstone => "key-tombstone",
+        Hiding::SupersedeTree => "supersede-tree",
+        Hiding::SupersedeLocal => "supersede-local",
+        Hiding::ValueTombstone => "value-tombstone",
+    };
+    Some(why.to_owned())
 }
 
 /// Why a mount could not be asked.

@@ -118,6 +118,23 @@ pub enum What {
         /// Whether files of it were open.
         forced: bool,
     },
+    /// What a program changed in a registry file is kept as delta hives.
+    RegistryKept {
+        /// The file, by its name in the writable folder.
+        path: String,
+        /// The folders and hives.
+        hives: Vec<PathBuf>,
+        /// Whether changes of keys that a rule leaves to the base were not kept.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        excluded: bool,
+    },
+    /// A registry file cannot be merged, or what was written in it cannot be kept.
+    RegistryRefused {
+        /// The file.
+        path: String,
+        /// Why.
+        message: String,
+    },
     /// What was read is not what the layer's index says; the program got an error. Told once for each file.
     Damaged {
         /// The image.
@@ -258,6 +275,12 @@ fn trace(what: &What) {
         }
         What::Detached { layer, forced } => {
             tracing::info!(event.name = "detached", layer.path = shown(layer), forced);
+        }
+        What::RegistryKept { path, excluded, .. } => {
+            tracing::info!(event.name = "registry-kept", file.path = path.as_str(), excluded);
+        }
+        What::RegistryRefused { path, message } => {
+            tracing::warn!(event.name = "registry-refused", file.path = path.as_str(), message);
         }
         What::Damaged { layer, path, message } => {
             tracing::error!(

@@ -174,9 +174,11 @@ impl Filesystem for LayerFs {
         let state = self.view.read();
         match self.view.lookup(&state, parent.0, name) {
             Ok(found) => {
-                let keeps = found.is_spelled || self.view.note_spelling(parent.0, name);
+                let is_steady = !self.view.may_be_registry(found.attr.ino.0);
+                let keeps = is_steady && (found.is_spelled || self.view.note_spelling(parent.0, name));
                 let ttl = if keeps { FOREVER } else { NEVER };
-                reply.entry_with_ttls(&FOREVER, &ttl, &found.attr, Generation(0));
+                let attr_ttl = if is_steady { FOREVER } else { NEVER };
+                reply.entry_with_ttls(&attr_ttl, &ttl, &found.attr, Generation(0));
             }
             Err(rustix::io::Errno::NOENT) if self.view.note_negative(parent.0, name) => {
                 // Inode 0 says that there is nothing, and that this may be remembered.
@@ -194,6 +196,7 @@ impl Filesystem for LayerFs {
         let _ = handle;
         let state = self.view.read();
         match self.view.stat(&state, inode.0) {
+            Ok(attr) if self.view.may_be_registry(inode.0) => reply.attr(&NEVER, &attr),
             Ok(attr) => reply.attr(&FOREVER, &attr),
             Err(error) => reply.error(errno(error)),
         }
@@ -322,6 +325,7 @@ impl Filesystem for LayerFs {
         match self.view.open(inode.0, flags, request.pid()) {
             Ok((handle, file)) => match self.passthrough_of(&file, |host| reply.open_backing(host.as_fd())) {
                 Some(backing) => reply.opened_passthrough(FileHandle(handle), FopenFlags::empty(), &backing),
+                None if self.view.may_be_registry(inode.0) => reply.opened(FileHandle(handle), FopenFlags::empty()),
                 None => reply.opened(FileHandle(handle), FopenFlags::FOPEN_KEEP_CACHE),
             },
             Err(error) => reply.error(errno(error)),
@@ -414,7 +418,10 @@ impl Filesystem for LayerFs {
         }
     }
 
-    fn flush(&self, _request: &Request, _inode: INodeNo, _handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+    fn flush(&self, _request: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        if let Ok(file) = self.view.files().get(handle.0) {
+            self.view.closing(&file, false);
+        }
         reply.ok();
     }
 
@@ -428,7 +435,9 @@ impl Filesystem for LayerFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.view.files().close(handle.0);
+        if let Some(file) = self.view.files().close(handle.0) {
+            self.view.closing(&file, true);
+        }
         reply.ok();
     }
 

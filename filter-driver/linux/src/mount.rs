@@ -7,12 +7,14 @@ use crate::events::What;
 use crate::facts::Owner;
 use crate::fuse::LayerFs;
 use crate::integrity::Integrity;
+use crate::member::Site;
 use crate::scripts::{Runner, ScriptRun};
 use crate::sources::{Allowed, Base, LayerOptions, SourceError, open_folder};
 use crate::view::{Changed, MemberFacts, NewMember, Notice, View, ViewOptions};
 use cv_overlay::policy::RuleRef;
 use cv_overlay::{LayerId, NamePath, Names, Role};
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
+use layerfmt::stack::LayerStack;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io;
@@ -160,6 +162,7 @@ pub struct Mounted {
 pub struct Running {
     pub(crate) view: Arc<View>,
     pub(crate) names: Arc<Names>,
+    pub(crate) site: Site,
     pub(crate) mountpoint: PathBuf,
     pub(crate) notifier: Notifier,
     pub(crate) areas: Areas,
@@ -199,6 +202,7 @@ fn gather(base: Base, names: &Arc<Names>, options: &MountOptions) -> Result<Gath
         }
         Ok(id)
     };
+    let site = base.site();
     let base = base.into_member(names, options.base_writable)?;
     let written_base = options.base_writable.then(|| base.facts.source.clone());
     let base = match &written_base {
@@ -209,15 +213,16 @@ fn gather(base: Base, names: &Arc<Names>, options: &MountOptions) -> Result<Gath
     add(base, &mut members)?;
     let mut writable = None;
     if let Some(folder) = &options.writable {
-        let opened = open_folder(folder, names, Role::Writable, true)?;
+        let opened = open_folder(folder, names, Role::Writable, true, site)?;
         writable = Some(opened.facts.source.clone());
         add(NewMember::writable(opened, options.owner)?, &mut members)?;
     }
-    let areas = Areas::new(writable, names.clone(), options.owner);
+    let areas = Areas::new(writable, names.clone(), options.owner, site);
     let layer_options = LayerOptions {
         allowed: options.allowed.clone(),
         integrity: options.integrity.clone(),
         scripts: options.run_scripts,
+        site,
     };
     let events = options.integrity.events.clone();
     for layer in &options.layers {
@@ -281,6 +286,7 @@ impl Mounted {
         };
         let base = Base::open(&options.base, &options.allowed)?;
         let names = Arc::new(base.names(options.case_sensitive));
+        let site = base.site();
         let Gathered {
             members,
             areas,
@@ -289,8 +295,11 @@ impl Mounted {
         let view_options = ViewOptions {
             owner: options.owner,
             passthrough: options.passthrough,
+            site,
         };
-        let view = Arc::new(View::new(names.clone(), members, view_options));
+        let events = options.integrity.events.clone();
+        let view = Arc::new(View::new(names.clone(), members, view_options, events));
+        view.recover_hives();
         let is_writable = view.is_writable();
         let config = configuration(options, is_writable);
         let passthrough = options.passthrough && is_writable;
@@ -299,6 +308,7 @@ impl Mounted {
         let running = Arc::new(Running {
             view,
             names,
+            site,
             mountpoint: mountpoint.clone(),
             notifier: session.notifier(),
             areas,
@@ -452,7 +462,20 @@ impl Running {
                 events: self.integrity.events.since(after),
             },
             Request::Status => Reply::Status(self.status()),
-            Request::Explain { path } => {
+            Request::Explain { path, value } if value.is_some() || LayerStack::is_key(&path) => {
+                match self.view.explain_key(&path, value.as_deref()) {
+                    Ok(explained) => Reply::Explained {
+                        path: explained.key,
+                        members: explained.members,
+                        writes_to: explained.writes_to,
+                        rule: explained.rule,
+                    },
+                    Err(error) => Reply::Failed {
+                        message: format!("{path}: {}", one_line(&error)),
+                    },
+                }
+            }
+            Request::Explain { path, .. } => {
                 let units: Vec<u16> = path.replace('/', "\\").encode_utf16().collect();
                 match self.view.explain(&NamePath::parse(&units)) {
                     Ok(explained) => Reply::Explained {
@@ -510,6 +533,7 @@ impl Running {
                             index,
                         })
                     })
+                    .chain(state.key_rules(position))
                     .collect(),
                 scripts: facts.scripts.clone(),
                 verifies_reads: facts.verifies_reads,

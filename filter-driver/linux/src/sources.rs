@@ -1,7 +1,9 @@
 //! What a mount is made of, opened by its path: folders, volumes, layers.
 
 use crate::integrity::{Integrity, Signature, TrustError, Verifier, judge};
-use crate::member::{FolderMember, Marks, Member, NtfsMember};
+use crate::member::{DRIVE, FolderMember, Marks, Member, NtfsMember, Site};
+use crate::registry::deltas::LayerRegistry;
+use crate::registry::wine::SYSTEM_FILE;
 use crate::scripts::{ScriptError, ScriptSet};
 use crate::view::MemberFacts;
 use cv_disk::ReadAt;
@@ -12,7 +14,7 @@ use cv_overlay::{LayerId, Names, Role};
 use layerfmt::content::HiveName;
 use layerfmt::index::{Index, Limits};
 use layerfmt::read::{Layer, LayerError, OpenError};
-use layerfmt::stack::file_rules;
+use layerfmt::stack::{file_rules, key_rules};
 use layerfmt::{FILES_DIRECTORY, INDEX_NAME, Sha256Sum};
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -114,6 +116,8 @@ pub struct Opened {
     pub faulty_rules: Vec<String>,
     /// Its scripts, where they were asked for.
     pub scripts: Option<Arc<ScriptSet>>,
+    /// What it says of the registry, of a layer.
+    pub registry: Option<Arc<LayerRegistry>>,
     /// How long it took to judge the signature and the index, in microseconds.
     pub verify_us: u64,
 }
@@ -126,6 +130,7 @@ impl Opened {
             member: Arc::new(member),
             faulty_rules: Vec::new(),
             scripts: None,
+            registry: None,
             verify_us: 0,
         }
     }
@@ -140,6 +145,8 @@ pub struct LayerOptions {
     pub integrity: Integrity,
     /// Whether its scripts are to be run.
     pub scripts: bool,
+    /// What the root of the view is.
+    pub site: Site,
 }
 
 /// A base or layer whose names' order is not yet known.
@@ -207,17 +214,31 @@ impl Base {
         }
     }
 
+    /// What the root of a view of it is: of a Wine prefix the prefix.
+    pub fn site(&self) -> Site {
+        match self {
+            Self::Folder(path) if path.join(DRIVE).is_dir() && path.join(SYSTEM_FILE).is_file() => Site::Prefix,
+            _ => Site::Drive,
+        }
+    }
+
     /// It as a member.
     pub fn into_member(self, names: &Arc<Names>, takes_writes: bool) -> Result<Opened, SourceError> {
         match self {
-            Self::Folder(path) => open_folder(&path, names, Role::Base, takes_writes),
-            Self::Volume(path, volume) => plain_volume(&path, volume, names, Role::Base),
+            Self::Folder(path) => open_folder(&path, names, Role::Base, takes_writes, Site::Drive),
+            Self::Volume(path, volume) => plain_volume(&path, volume, names, Role::Base, Site::Drive),
         }
     }
 }
 
-/// Opens a folder as base or writable volume.
-pub fn open_folder(path: &Path, names: &Arc<Names>, role: Role, takes_writes: bool) -> Result<Opened, SourceError> {
+/// Opens a folder as base or writable volume. A base is the view's root whatever that is.
+pub fn open_folder(
+    path: &Path,
+    names: &Arc<Names>,
+    role: Role,
+    takes_writes: bool,
+    site: Site,
+) -> Result<Opened, SourceError> {
     let path = path.canonicalize().map_err(host_error(path))?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| host_error(&path)(errno.into()))?;
@@ -225,11 +246,17 @@ pub fn open_folder(path: &Path, names: &Arc<Names>, role: Role, takes_writes: bo
     let mut uuid = [0; 16];
     uuid[..8].copy_from_slice(&stat.st_dev.to_le_bytes());
     uuid[8..].copy_from_slice(&stat.st_ino.to_le_bytes());
-    let member = FolderMember::new(root, names.clone(), takes_writes);
+    let member = FolderMember::new(root, names.clone(), takes_writes).standing_in(site);
     Ok(Opened::new(facts(&path, role, uuid), Member::Folder(member)))
 }
 
-fn plain_volume(path: &Path, volume: Volume, names: &Arc<Names>, role: Role) -> Result<Opened, SourceError> {
+fn plain_volume(
+    path: &Path,
+    volume: Volume,
+    names: &Arc<Names>,
+    role: Role,
+    site: Site,
+) -> Result<Opened, SourceError> {
     let root = volume.root().map_err(|source| SourceError::File {
         path: path.to_path_buf(),
         source: Box::new(source),
@@ -237,7 +264,8 @@ fn plain_volume(path: &Path, volume: Volume, names: &Arc<Names>, role: Role) -> 
     let mut uuid = *b"ntfs-volume\0\0\0\0\0";
     uuid[8..].copy_from_slice(&volume.serial_number().to_le_bytes());
     let reference: FileReference = root.reference();
-    let member = NtfsMember::new(volume, Some(reference), names.clone(), Marks::none());
+    let mut member = NtfsMember::new(volume, Some(reference), names.clone(), Marks::none());
+    member.stand_in(site);
     Ok(Opened::new(facts(path, role, uuid), Member::Ntfs(member)))
 }
 
@@ -264,7 +292,7 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
         Ok(layer) => layer,
         Err(OpenError::NoLayer) if integrity.trust.is_some() => return Err(untrusted(TrustError::NoManifest)),
         // A volume without manifest is a layer of nothing but files.
-        Err(OpenError::NoLayer) => return plain_volume(&path, volume, names, Role::Layer),
+        Err(OpenError::NoLayer) => return plain_volume(&path, volume, names, Role::Layer, options.site),
         Err(source) => {
             return Err(SourceError::NoLayer {
                 path,
@@ -298,6 +326,7 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
     drop(packed);
     let marks = Marks::of(&index, names);
     let mut member = NtfsMember::new(volume, root, names.clone(), marks);
+    member.stand_in(options.site);
     if integrity.verify_reads {
         let begun = Instant::now();
         let blocks = layer.blocks().map_err(refused)?;
@@ -316,7 +345,17 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
     let script_names = ScriptSet::names(&index);
     drop(index);
     let manifest = layer.manifest();
-    let (rules, faulty_rules) = file_rules(manifest);
+    let (mut rules, mut faulty_rules) = file_rules(manifest);
+    for rule in &mut rules {
+        options.site.rule_in_view(&mut rule.pattern);
+    }
+    let of_keys = HiveName::ALL.into_iter().flat_map(|hive| key_rules(manifest, hive).1);
+    // One that is of no hive is told once, not once for each.
+    for error in of_keys {
+        if !faulty_rules.contains(&error) {
+            faulty_rules.push(error);
+        }
+    }
     let facts = MemberFacts {
         name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
         signature,
@@ -328,6 +367,7 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
         rules,
         faulty_rules: faulty_rules.iter().map(ToString::to_string).collect(),
         scripts: scripts.map(Arc::new),
+        registry: Some(Arc::new(LayerRegistry::new(path, layer))),
         verify_us,
         ..Opened::new(facts, Member::Ntfs(member))
     })

@@ -14,9 +14,13 @@ pub struct Arguments {
     /// The mount
     mountpoint: PathBuf,
 
-    /// Say why this path of the view shows what it shows
-    #[arg(long, value_name = "PATH")]
+    /// Say why this path of the view, or key such as `HKLM\SOFTWARE\App`, shows what it shows
+    #[arg(long, value_name = "PATH|KEY")]
     explain: Option<String>,
+
+    /// Of a key, explain the value of this name; empty for the default value
+    #[arg(long, value_name = "NAME", requires = "explain")]
+    value: Option<String>,
 
     /// Print what happened to the mount, an event a line as JSON, the oldest of the last thousand first
     #[arg(long, conflicts_with_all = ["explain", "json"])]
@@ -60,7 +64,10 @@ impl Arguments {
     }
 
     fn explain(&self, path: &str) -> anyhow::Result<Outcome> {
-        let request = Request::Explain { path: path.to_owned() };
+        let request = Request::Explain {
+            path: path.to_owned(),
+            value: self.value.clone(),
+        };
         let Reply::Explained {
             path,
             members,
@@ -93,7 +100,12 @@ impl Arguments {
                 (Some(because), None) => format!(" by {because}"),
                 _ => String::new(),
             };
-            println!("{source}: {} {}{why}", member.kind, member.standing);
+            let content = member
+                .content
+                .as_ref()
+                .map(|content| format!(" ({})", print::printable(content)));
+            let content = content.unwrap_or_default();
+            println!("{source}: {}{content} {}{why}", member.kind, member.standing);
         }
         let by = rule.as_ref().map(by_rule).unwrap_or_default();
         match writes_to {

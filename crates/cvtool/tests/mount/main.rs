@@ -8,6 +8,7 @@ mod live;
 mod model;
 mod policy;
 mod programs;
+mod registry;
 mod semantics;
 mod suites;
 mod support;

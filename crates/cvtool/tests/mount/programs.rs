@@ -95,6 +95,32 @@ fn text(output: &Output) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// Wine starts on a plain mount of the prefix as well, and sees and changes the merged registry.
+fn on_a_plain_mount(lab: &mut Lab, wine: &Path, version: &str) {
+    let cmake = r"C:\Program Files\CMake\bin\cmake.exe";
+    let key = r"HKLM\SOFTWARE\Kitware\CMake";
+    let plain = ["--base", "prefix", "--layer", "cmake.vhdx", "--writable", "plain"];
+    std::fs::create_dir(lab.path("plain")).unwrap();
+    lab.mount(&plain);
+    let mnt = lab.mnt();
+    let seen = in_prefix(wine, &mnt, &[cmake, "--version"]);
+    assert_eq!(text(&seen), version, "{seen:?}");
+    let script = format!(r"reg query {key} /v Major & reg add HKCU\Software\Mine /v Plain /d yes /f & echo %PATH%");
+    let seen = text(&in_prefix(wine, &mnt, &["cmd", "/c", &script]));
+    assert!(
+        seen.contains("0x3") && seen.contains(r"C:\Program Files\CMake\bin"),
+        "{seen}"
+    );
+    let kept = lab.done(&["reg", "get", "plain/.cvlayer/Hives/USER", r"Software\Mine", "Plain"]);
+    assert!(kept.contains("yes"), "{kept}");
+    let merged = std::fs::read_to_string(mnt.join("user.reg")).unwrap();
+    assert!(merged.contains("\"Plain\"=\"yes\""), "what was written is not shown");
+    assert!(!lab.path("plain/.cvlayer/prefix/user.reg").exists());
+    let explained = lab.done(&["status", "mnt", "--explain", key, "--value", "Major"]);
+    assert!(explained.contains("cmake.vhdx: value (REG_DWORD 3"), "{explained}");
+    lab.unmount();
+}
+
 #[test]
 fn a_program_runs_from_its_layer_as_if_it_were_installed() {
     let Some(wine) = wine().filter(|_| can_mount()) else {
@@ -195,6 +221,9 @@ fn a_program_runs_from_its_layer_as_if_it_were_installed() {
         !system.windows(path.len()).any(|window| window == path),
         "an addition was kept"
     );
+
+    let mut lab = lab;
+    on_a_plain_mount(&mut lab, &wine, &text(&version));
 
     // Nothing else was written, and without the layer nothing of it is there.
     let after = (

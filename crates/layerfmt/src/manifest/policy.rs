@@ -21,6 +21,20 @@ pub enum FileAction {
     DiscardAtLogoff,
 }
 
+impl FileAction {
+    /// What it is called in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Override => "override",
+            Self::Hide => "hide",
+            Self::Isolate => "isolate",
+            Self::Exclude => "exclude",
+            Self::DiscardAtLogoff => "discard-at-logoff",
+        }
+    }
+}
+
 /// What happens at the keys of a rule. The deepest rule that matches counts.
 pub type RegistryAction = FileAction;
 

@@ -6,16 +6,21 @@ use std::convert::Infallible;
 use std::iter::Map;
 use std::slice::Iter;
 
-/// A hive in memory.
-#[derive(Debug, Clone, Copy)]
+/// A hive in memory, or none.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct HiveLayer<'a> {
-    root: &'a Key,
+    root: Option<&'a Key>,
 }
 
 impl<'a> HiveLayer<'a> {
     /// The hive with this root.
     pub fn new(root: &'a Key) -> Self {
-        Self { root }
+        Self { root: Some(root) }
+    }
+
+    /// No hive: of a layer that rules keys without having any.
+    pub fn none() -> Self {
+        Self::default()
     }
 }
 
@@ -33,7 +38,7 @@ impl<'a> KeyLayer for HiveLayer<'a> {
         Self: 'h;
 
     fn root(&self) -> Result<Option<&'a Key>, Infallible> {
-        Ok(Some(self.root))
+        Ok(self.root)
     }
 
     fn subkey(&self, key: &&'a Key, name: &[u16]) -> Result<Option<&'a Key>, Infallible> {

@@ -30,6 +30,7 @@ mod conflicts;
 mod explain;
 mod files;
 mod hives;
+mod merged;
 mod references;
 mod rules;
 mod version;
@@ -39,8 +40,9 @@ pub use conflicts::{ConflictKind, ConflictReport};
 pub use explain::{Explained, WritesTo};
 pub use files::FileLayer;
 pub use hives::HiveLayer;
+pub use merged::{merged_tree, split_by_writes};
 pub use references::{Unmet, unmet};
-pub use rules::{RuleError, check_key, check_path, file_rules, key_rules};
+pub use rules::{RuleError, check_key, check_path, file_rules, in_hive, key_rules};
 pub use version::{VersionError, VersionRange};
 
 use crate::content::HiveName;
@@ -89,10 +91,16 @@ impl<'a> LayerStack<'a> {
                 .iter()
                 .enumerate()
                 .filter_map(|(number, member)| {
-                    let (_, key) = member.hives.iter().find(|(hive, _)| *hive == name)?;
+                    let hive = member.hives.iter().find(|(hive, _)| *hive == name);
+                    let rules = key_rules(&member.manifest, name).0;
+                    // Rules hold whether the layer has keys of its own or not.
+                    if hive.is_none() && rules.is_empty() {
+                        return None;
+                    }
                     let (id, role) = attachment(number, member);
-                    let mut attached = Attachment::new(id, role, Keys(HiveLayer::new(key)));
-                    attached.rules = key_rules(&member.manifest, name).0;
+                    let layer = hive.map_or_else(HiveLayer::none, |(_, key)| HiveLayer::new(key));
+                    let mut attached = Attachment::new(id, role, Keys(layer));
+                    attached.rules = rules;
                     Some(attached)
                 })
                 .collect();

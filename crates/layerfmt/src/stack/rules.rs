@@ -117,7 +117,7 @@ pub fn key_rules(manifest: &Manifest, hive: HiveName) -> (Vec<Rule>, Vec<RuleErr
 }
 
 /// The hive that a key is in, and the names below its root, with a `\` at the end where the text has one.
-pub(super) fn in_hive(key: &str) -> Option<(HiveName, String)> {
+pub fn in_hive(key: &str) -> Option<(HiveName, String)> {
     let path = KeyPath::parse(key).ok()?;
     HiveName::ALL.into_iter().find_map(|hive| {
         let top = KeyPath::parse(hive.root()).ok()?;

@@ -5,8 +5,8 @@
 //! `y`. Both appear and vanish with one rename, so that no kill leaves half of a change, and Linux itself can mount the
 //! folder over the same base.
 
-use super::MemberError;
-use cv_overlay::{Kind, Names};
+use super::{MemberError, PREFIX_DIRECTORY, Site};
+use cv_overlay::{Kind, NamePath, Names};
 use cv_winname::wtf8;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -29,6 +29,7 @@ pub struct FolderMember {
     root: OwnedFd,
     names: Arc<Names>,
     is_writable: bool,
+    site: Site,
     listings: Mutex<Listings>,
 }
 
@@ -90,8 +91,25 @@ impl FolderMember {
             root,
             names,
             is_writable,
+            site: Site::Drive,
             listings: Mutex::default(),
         }
+    }
+
+    /// The folder stands in a view whose root is this. It is itself drive C:, wherever that is there.
+    #[must_use]
+    pub fn standing_in(self, site: Site) -> Self {
+        Self { site, ..self }
+    }
+
+    /// What the root of the view is.
+    pub fn site(&self) -> Site {
+        self.site
+    }
+
+    /// Where a path of the view is in the folder, on the host.
+    pub fn host_path(&self, path: &NamePath) -> Vec<u8> {
+        self.site.host_path(path, &self.names)
     }
 
     /// The open folder.
@@ -126,16 +144,29 @@ impl FolderMember {
     }
 
     pub(super) fn root(&self) -> Arc<FolderEntry> {
-        let kind = if self.is_opaque(b"") {
+        match self.site {
+            Site::Drive => self.directory_at(b"", &[]),
+            Site::Prefix => self.directory_at(PREFIX_DIRECTORY.as_bytes(), &[]),
+        }
+    }
+
+    fn directory_at(&self, path: &[u8], name: &[u16]) -> Arc<FolderEntry> {
+        let kind = if self.is_opaque(path) {
             Kind::OpaqueDirectory
         } else {
             Kind::Directory
         };
         Arc::new(FolderEntry {
-            path: Box::default(),
-            name: Box::default(),
+            path: path.into(),
+            name: name.into(),
             kind,
         })
+    }
+
+    /// The directory that is drive C:, of the root of a prefix.
+    fn drive_in(&self, directory: &FolderEntry) -> Option<Arc<FolderEntry>> {
+        let drive = self.site.drive()?;
+        (*directory.path == *PREFIX_DIRECTORY.as_bytes()).then(|| self.directory_at(b"", &drive))
     }
 
     fn is_opaque(&self, path: &[u8]) -> bool {
@@ -215,6 +246,11 @@ impl FolderMember {
         directory: &FolderEntry,
         name: &[u16],
     ) -> Result<Option<Arc<FolderEntry>>, MemberError> {
+        if self.site.is_drive(name, &self.names)
+            && let Some(drive) = self.drive_in(directory)
+        {
+            return Ok(Some(drive));
+        }
         let found = self.with_listing(&directory.path, |listing| {
             let index = listing.find(name, &self.names).ok()?;
             Some(listing.entries[index].clone())
@@ -236,7 +272,15 @@ impl FolderMember {
                 kind: *kind,
             })
         };
-        Ok(self.with_listing(&directory.path, |listing| listing.entries.iter().map(entry).collect())?)
+        let mut entries: Vec<Arc<FolderEntry>> =
+            self.with_listing(&directory.path, |listing| listing.entries.iter().map(entry).collect())?;
+        if let Some(drive) = self.drive_in(directory) {
+            match entries.binary_search_by(|entry| self.names.compare(&entry.name, &drive.name)) {
+                Ok(place) => entries[place] = drive,
+                Err(place) => entries.insert(place, drive),
+            }
+        }
+        Ok(entries)
     }
 
     /// Notes that a name in a directory is there now, as `kind`, or gone.

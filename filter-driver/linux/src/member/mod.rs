@@ -4,11 +4,13 @@ mod content;
 mod folder;
 mod marks;
 mod ntfs;
+mod site;
 
 pub use content::Content;
 pub use folder::{FolderEntry, FolderMember, OPAQUE, OWN_DIRECTORY, joined, split};
 pub use marks::Marks;
 pub use ntfs::{NtfsEntry, NtfsMember};
+pub use site::{DRIVE, PREFIX_DIRECTORY, Site};
 
 use cv_ntfs::FileError;
 use cv_overlay::{Kind, Layer, NamePath};

@@ -1,7 +1,7 @@
 //! An NTFS volume, or the file tree of a layer, read in place.
 
 use super::marks::{MarkedDirectory, Marks};
-use super::{Content, MemberError};
+use super::{Content, MemberError, Site};
 use crate::integrity::Verifier;
 use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::structure::{FileAttributes, FileReference, Namespace};
@@ -22,6 +22,7 @@ pub struct NtfsMember {
     root: Option<FileReference>,
     names: Arc<Names>,
     marks: Marks,
+    site: Site,
     verifier: Option<Arc<Verifier>>,
 }
 
@@ -32,7 +33,9 @@ pub struct NtfsEntry {
     /// Its file; of a whiteout none.
     pub reference: FileReference,
     pub(super) kind: Kind,
-    /// The directory it is in; `None` for the root and whiteouts.
+    /// Whether it is the root of a prefix, in which the tree is drive C:.
+    is_prefix: bool,
+    /// The directory it is in; `None` for the root of the tree, what is above it, and whiteouts.
     parent: Option<Arc<NtfsEntry>>,
     marks: Option<MarkedDirectory>,
     directory: OnceLock<Box<Directory>>,
@@ -41,14 +44,14 @@ pub struct NtfsEntry {
 impl NtfsEntry {
     /// The path by which a layer's index lists it.
     fn index_path(&self) -> Vec<u8> {
-        let mut names = vec![&self.name];
-        let mut at = self.parent.as_ref();
-        while let Some(directory) = at {
-            names.push(&directory.name);
-            at = directory.parent.as_ref();
+        let mut names = Vec::new();
+        let mut at = self;
+        while let Some(directory) = &at.parent {
+            names.push(&at.name);
+            at = directory;
         }
         let mut path = layerfmt::FILES_DIRECTORY.as_bytes().to_vec();
-        for name in names.iter().rev().filter(|name| !name.is_empty()) {
+        for name in names.iter().rev() {
             path.push(b'/');
             cv_winname::wtf8::encode_into(name, &mut path);
         }
@@ -76,8 +79,19 @@ impl NtfsMember {
             root,
             names,
             marks,
+            site: Site::Drive,
             verifier: None,
         }
+    }
+
+    /// The tree stands in a view whose root is this.
+    pub fn stand_in(&mut self, site: Site) {
+        self.site = site;
+    }
+
+    /// What the root of the view is.
+    pub fn site(&self) -> Site {
+        self.site
     }
 
     /// Gives nothing from now on that is not what the layer's index says.
@@ -109,11 +123,29 @@ impl NtfsMember {
     }
 
     pub(super) fn root(&self) -> Option<Arc<NtfsEntry>> {
+        match self.site {
+            Site::Drive => self.tree(&[]),
+            // The prefix has nothing but the drive, and looks like it.
+            Site::Prefix => Some(Arc::new(NtfsEntry {
+                name: Box::default(),
+                reference: self.root?,
+                kind: Kind::Directory,
+                is_prefix: true,
+                parent: None,
+                marks: None,
+                directory: OnceLock::new(),
+            })),
+        }
+    }
+
+    /// The root of the tree, under the name that it has in the view.
+    fn tree(&self, name: &[u16]) -> Option<Arc<NtfsEntry>> {
         let marks = self.marks.root();
         Some(Arc::new(NtfsEntry {
-            name: Box::default(),
+            name: name.into(),
             reference: self.root?,
             kind: self.marks.mark(marks).unwrap_or(Kind::Directory),
+            is_prefix: false,
             parent: None,
             marks: Some(marks),
             directory: OnceLock::new(),
@@ -137,6 +169,7 @@ impl NtfsMember {
             name: name.into(),
             reference: FileReference::new(0, 0),
             kind: Kind::Whiteout,
+            is_prefix: false,
             parent: None,
             marks: None,
             directory: OnceLock::new(),
@@ -148,6 +181,10 @@ impl NtfsMember {
         directory: &Arc<NtfsEntry>,
         name: &[u16],
     ) -> Result<Option<Arc<NtfsEntry>>, MemberError> {
+        if directory.is_prefix {
+            let drive = self.site.drive().filter(|drive| self.names.equal(drive, name));
+            return Ok(drive.and_then(|drive| self.tree(&drive)));
+        }
         let marks = self.marked(directory, name);
         if marks.is_some_and(|marks| self.marks.mark(marks) == Some(Kind::Whiteout)) {
             return Ok(Some(Self::whiteout(name)));
@@ -165,6 +202,9 @@ impl NtfsMember {
 
     /// The long name of what has this 8.3 name in a directory.
     pub(super) fn long_name(&self, directory: &NtfsEntry, short: &[u16]) -> Result<Option<Vec<u16>>, MemberError> {
+        if directory.is_prefix {
+            return Ok(None);
+        }
         let found = self.directory(directory)?.find(short)?;
         let Some(found) = found.filter(DirectoryEntry::is_short_name) else {
             return Ok(None);
@@ -177,6 +217,10 @@ impl NtfsMember {
     }
 
     pub(super) fn list(&self, directory: &Arc<NtfsEntry>) -> Result<Vec<Arc<NtfsEntry>>, MemberError> {
+        if directory.is_prefix {
+            let drive = self.site.drive();
+            return Ok(drive.and_then(|drive| self.tree(&drive)).into_iter().collect());
+        }
         let mut entries = Vec::new();
         for found in self.directory(directory)?.entries() {
             let found = found?;
@@ -240,6 +284,7 @@ impl NtfsMember {
             name: found.file_name.name.into(),
             reference: found.reference,
             kind,
+            is_prefix: false,
             parent: Some(directory.clone()),
             marks: marks.filter(|_| kind.is_directory()),
             directory: OnceLock::new(),
@@ -286,6 +331,7 @@ impl NtfsMember {
             at = name.parent();
             names.push(name.name);
         }
-        Ok(Some(names.iter().rev().map(Vec::as_slice).collect()))
+        let path: NamePath = names.iter().rev().map(Vec::as_slice).collect();
+        Ok(Some(self.site.in_view(&path)))
     }
 }

@@ -1,15 +1,18 @@
 //! The delta hives of a stack.
 
 use crate::member::OWN_DIRECTORY;
-use crate::sources::{Allowed, SourceError, open_volume};
+use crate::sources::SourceError;
 use cv_disk::{DurableFile, Resize, WriteAt};
 use cv_hive::read::MAX_HIVE_SIZE;
 use cv_hive::{Deletions, Hive, Key, Name, OpenError, WriteError, WriteOptions, merge, write_to_vec};
+use cv_overlay::policy::Rule;
 use layerfmt::content::HiveName;
-use layerfmt::manifest::EnvironmentAddition;
-use layerfmt::read::{Layer, OpenError as LayerOpenError};
+use layerfmt::manifest::{EnvironmentAddition, RegistryRule};
+use layerfmt::read::Layer;
+use layerfmt::stack::key_rules;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// The folder of delta hives, below the project's own in a writable folder.
 const HIVES: &str = "Hives";
@@ -66,37 +69,59 @@ pub enum DeltaError {
 /// The delta hives of one member of a stack.
 pub type Deltas = Vec<(HiveName, Key)>;
 
-/// What a layer says of the registry.
-#[derive(Debug, Default)]
+/// What a layer says of the registry. Its hives are read when they are first asked for.
+#[derive(Debug)]
 pub struct LayerRegistry {
-    /// Its delta hives.
-    pub deltas: Deltas,
-    /// What its manifest adds to environment variables.
-    pub environment: Vec<EnvironmentAddition>,
+    image: PathBuf,
+    layer: Layer,
+    deltas: OnceLock<Arc<Deltas>>,
 }
 
-/// What a layer in its image says of the registry; nothing where the volume has no manifest.
-pub fn of_layer(image: &Path, allowed: &Allowed) -> Result<LayerRegistry, DeltaError> {
-    let volume = open_volume(image, allowed)?;
-    let layer = match Layer::open_volume(volume) {
-        Ok(layer) => layer,
-        Err(LayerOpenError::NoLayer) => return Ok(LayerRegistry::default()),
-        Err(source) => {
-            let (path, source) = (image.to_path_buf(), Box::new(source));
-            return Err(SourceError::NoLayer { path, source }.into());
+impl LayerRegistry {
+    /// That of a layer in this image.
+    pub fn new(image: PathBuf, layer: Layer) -> Self {
+        Self {
+            image,
+            layer,
+            deltas: OnceLock::new(),
         }
-    };
-    let tree = |name| {
-        let (path, tree) = (image.to_path_buf(), layer.hive_tree(name));
-        tree.map(|key| (name, key)).map_err(|source| {
-            let source = Box::new(source);
-            SourceError::Layer { path, source }.into()
-        })
-    };
-    Ok(LayerRegistry {
-        deltas: layer.hives().map(tree).collect::<Result<_, DeltaError>>()?,
-        environment: layer.manifest().policy.environment.clone(),
-    })
+    }
+
+    /// Whether there is a delta hive of this name.
+    pub fn has(&self, hive: HiveName) -> bool {
+        self.layer.hives().any(|name| name == hive)
+    }
+
+    /// Its delta hives.
+    pub fn deltas(&self) -> Result<Arc<Deltas>, DeltaError> {
+        if let Some(known) = self.deltas.get() {
+            return Ok(known.clone());
+        }
+        let tree = |name| {
+            let (path, tree) = (self.image.clone(), self.layer.hive_tree(name));
+            tree.map(|key| (name, key)).map_err(|source| {
+                let source = Box::new(source);
+                SourceError::Layer { path, source }.into()
+            })
+        };
+        let deltas = self.layer.hives().map(tree).collect::<Result<_, DeltaError>>()?;
+        Ok(self.deltas.get_or_init(|| Arc::new(deltas)).clone())
+    }
+
+    /// What its manifest adds to environment variables.
+    pub fn environment(&self) -> &[EnvironmentAddition] {
+        &self.layer.manifest().policy.environment
+    }
+
+    /// The rules of its manifest for keys of a hive.
+    pub fn rules(&self, hive: HiveName) -> Vec<Rule> {
+        key_rules(self.layer.manifest(), hive).0
+    }
+
+    /// All its rules for keys, as they stand in the manifest.
+    pub fn written_rules(&self) -> &[RegistryRule] {
+        &self.layer.manifest().policy.registry
+    }
 }
 
 /// Where a writable folder has its delta hive of this name.
@@ -176,7 +201,7 @@ pub fn keep(writable: &Path, mut kept: Deltas, changes: Deltas) -> Result<(), De
 }
 
 /// When the key written last was.
-fn latest(root: &Key) -> u64 {
+pub(super) fn latest(root: &Key) -> u64 {
     let (mut latest, mut pending) = (0, vec![root]);
     while let Some(key) = pending.pop() {
         latest = latest.max(key.last_written);

@@ -3,7 +3,7 @@
 //! Additions are joined around the value that the registry has by itself, those of higher layers outermost. They are no part of
 //! what programs change: from a value that is taken back they go.
 
-use super::wine::{PrefixRegistry, text_of};
+use super::trees::{HiveTrees, text_of};
 use cv_hive::{Key, Name, Value, ValueType};
 use layerfmt::content::HiveName;
 use layerfmt::manifest::EnvironmentAddition;
@@ -38,16 +38,23 @@ fn with_text(value_type: ValueType, name: &str, text: &str) -> Value {
 }
 
 impl Additions {
+    /// Whether there are some that stand in a hive.
+    pub fn touch(&self, hive: HiveName) -> bool {
+        self.0.iter().any(|addition| place(addition).0 == hive)
+    }
+
     /// Adds those of the next layer above.
     pub fn extend(&mut self, additions: Vec<EnvironmentAddition>) {
         self.0.extend(additions);
     }
 
     /// Joins them around what `registry` has.
-    pub fn join(&self, registry: &mut PrefixRegistry) {
+    pub fn join(&self, registry: &mut impl HiveTrees) {
         for addition in &self.0 {
             let (hive, path) = place(addition);
-            let key = registry.key_mut(hive, path);
+            let Some(key) = registry.key_mut(hive, path) else {
+                continue;
+            };
             let old = key.value(addition.name.as_str());
             let text = old.map(|value| text_of(&value.data)).unwrap_or_default();
             let own = Some(text.as_str()).filter(|text| !text.is_empty());
@@ -63,15 +70,18 @@ impl Additions {
     }
 
     /// Takes them out of `after`, which programs made of `joined`, which had been made of `own`.
-    pub fn part(&self, own: &PrefixRegistry, joined: &PrefixRegistry, after: &mut PrefixRegistry) {
+    pub fn part<T: HiveTrees>(&self, own: &T, joined: &T, after: &mut T) {
         for addition in &self.0 {
             let (hive, path) = place(addition);
             let name = addition.name.as_str();
-            let find = |registry: &PrefixRegistry| registry.key(hive, path).and_then(|key| key.value(name)).cloned();
+            let find = |registry: &T| registry.key(hive, path).and_then(|key| key.value(name)).cloned();
             let Some(now) = find(after) else { continue };
             if find(joined).is_some_and(|value| value.data == now.data && value.value_type == now.value_type) {
-                let key = after.key_mut(hive, path);
-                match find(own) {
+                let was = find(own);
+                let Some(key) = after.key_mut(hive, path) else {
+                    continue;
+                };
+                match was {
                     Some(value) => set(key, value),
                     None => key.values.retain(|value| !value.name.matches(Name::from(name).units())),
                 }
@@ -83,10 +93,10 @@ impl Additions {
                 added.any(|added| added.eq_ignore_ascii_case(part))
             };
             let kept: Vec<&str> = text.split(';').filter(|part| !is_added(part)).collect();
-            set(
-                after.key_mut(hive, path),
-                with_text(now.value_type, name, &kept.join(";")),
-            );
+            let value = with_text(now.value_type, name, &kept.join(";"));
+            if let Some(key) = after.key_mut(hive, path) {
+                set(key, value);
+            }
         }
     }
 }

@@ -7,8 +7,9 @@ mod prefix;
 mod program;
 
 use crate::mount::{MountError, MountOptions, Mounted};
-use crate::registry::deltas::{self, DeltaError};
-use crate::registry::environment::Additions;
+use crate::registry::deltas::DeltaError;
+use crate::registry::stack::RegistryStack;
+use crate::registry::trees::HiveTrees;
 use crate::registry::wine::{PrefixRegistry, WineError};
 use crate::sources::Allowed;
 use prefix::{Prefix, copy_links};
@@ -89,13 +90,7 @@ pub fn run(options: &RunOptions, is_interrupted: &dyn Fn() -> bool) -> Result<Ex
     if !drive.is_dir() {
         return Err(RunError::NoPrefix(options.prefix.clone()));
     }
-    let mut merged = PrefixRegistry::read(&options.prefix)?;
-    let mut additions = Additions::default();
-    for layer in &options.layers {
-        let layer = deltas::of_layer(layer, &options.allowed)?;
-        merged.lay_over(layer.deltas);
-        additions.extend(layer.environment);
-    }
+    let base = PrefixRegistry::read(&options.prefix)?;
     let temporary = std::env::temp_dir();
     let lab = tempfile::Builder::new().prefix("cvtool-run-").tempdir();
     let lab = lab.map_err(host(&temporary))?;
@@ -119,14 +114,16 @@ pub fn run(options: &RunOptions, is_interrupted: &dyn Fn() -> bool) -> Result<Ex
         },
     )?;
     // From here on the writable folder is this mount's alone.
-    let session = Session {
+    let registry = mounted.running().view().registry();
+    let session = registry.map(|registry| Session {
         options,
-        additions: &additions,
-        writable: &writable,
+        registry,
         mountpoint: &mountpoint,
         folder: &folder,
-    };
-    let ran = session.run(merged, is_interrupted);
+    });
+    let ran = session
+        .map_err(RunError::from)
+        .and_then(|session| session.run(base, is_interrupted));
     mounted.stopper().stop();
     let unmounted = mounted.wait().map_err(host(&mountpoint));
     let status = ran?;
@@ -138,19 +135,16 @@ pub fn run(options: &RunOptions, is_interrupted: &dyn Fn() -> bool) -> Result<Ex
 /// A program on a view that is mounted.
 struct Session<'a> {
     options: &'a RunOptions,
-    additions: &'a Additions,
-    writable: &'a Path,
+    registry: RegistryStack,
     mountpoint: &'a Path,
     folder: &'a Path,
 }
 
 impl Session<'_> {
-    fn run(&self, mut merged: PrefixRegistry, is_interrupted: &dyn Fn() -> bool) -> Result<ExitStatus, RunError> {
-        let kept = deltas::of_writable(self.writable)?;
-        merged.lay_over(kept.clone());
-        let own = merged;
+    fn run(&self, mut own: PrefixRegistry, is_interrupted: &dyn Fn() -> bool) -> Result<ExitStatus, RunError> {
+        self.registry.lay_over(&mut own);
         let mut joined = own.clone();
-        self.additions.join(&mut joined);
+        self.registry.additions().join(&mut joined);
         let command = program::command(&self.options.program, &joined, self.mountpoint)?;
         copy_links(&self.options.prefix, self.folder, self.mountpoint)?;
         joined.write(self.folder)?;
@@ -158,8 +152,8 @@ impl Session<'_> {
         let status = wine.run(&command, &self.options.arguments, is_interrupted)?;
         if self.options.writable.is_some() {
             let mut after = PrefixRegistry::read(self.folder)?;
-            self.additions.part(&own, &joined, &mut after);
-            deltas::keep(self.writable, kept, own.changes(&after))?;
+            self.registry.additions().part(&own, &joined, &mut after);
+            self.registry.keep_changes(&own, own.changes(&after))?;
         }
         Ok(status)
     }

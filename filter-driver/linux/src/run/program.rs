@@ -2,6 +2,7 @@
 
 use super::RunError;
 use crate::registry::environment::ENVIRONMENTS;
+use crate::registry::trees::HiveTrees;
 use crate::registry::wine::PrefixRegistry;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

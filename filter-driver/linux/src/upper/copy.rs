@@ -77,7 +77,7 @@ impl Upper {
             (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => {
                 let file = ntfs.file(entry.reference).map_err(|_| Errno::IO)?;
                 if is_link {
-                    let target = link_target(&file, path)?;
+                    let target = link_target(&file, &ntfs.site().on_drive(path))?;
                     return rustix::fs::symlinkat(&*target, &self.work, name);
                 }
                 let target = self.new_file(name)?;

@@ -10,7 +10,7 @@ pub use copy::{Origin, link_target};
 
 use crate::facts::Owner;
 
-use crate::member::{Entry, FolderMember, Member, MemberError, OPAQUE, OWN_DIRECTORY, split};
+use crate::member::{Entry, FolderMember, Member, MemberError, OPAQUE, OWN_DIRECTORY, PREFIX_DIRECTORY, Site, split};
 use cv_overlay::{Kind, Layer, NamePath, Plan, PlanError, Refusal, Stack, Step};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
@@ -80,17 +80,6 @@ pub struct Upper {
     owner: Owner,
 }
 
-fn host(path: &NamePath) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for name in path.names() {
-        if !bytes.is_empty() {
-            bytes.push(b'/');
-        }
-        cv_winname::wtf8::encode_into(name, &mut bytes);
-    }
-    bytes
-}
-
 /// The number by which programs are told why there is no plan.
 pub fn refused(error: &PlanError<MemberError>) -> Errno {
     match error {
@@ -120,6 +109,9 @@ impl Upper {
         let own = rustix::fs::openat(root, OWN_DIRECTORY, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         // The lock lives as long as the file description, which the work folder keeps.
         make_directory(own.as_fd(), WORK)?;
+        if folder.site() == Site::Prefix {
+            make_directory(root, PREFIX_DIRECTORY)?;
+        }
         let work = rustix::fs::openat(&own, WORK, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::fs::flock(&work, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         empty(&work)?;
@@ -197,7 +189,7 @@ impl Upper {
             return step;
         };
         let folder = stack.members().get(*from).and_then(|member| member.layer.folder());
-        let stat = folder.and_then(|folder| folder.stat(&host(path)).ok());
+        let stat = folder.and_then(|folder| folder.stat(&folder.host_path(path)).ok());
         let Some(stat) = stat.filter(|stat| stat.st_nlink > 1) else {
             return step;
         };
@@ -276,7 +268,7 @@ impl Upper {
                 self.noted(path, None)
             }
             Step::MakeOpaque { path } => {
-                let directory = self.folder()?.open_directory(&host(path))?;
+                let directory = self.folder()?.open_directory(&self.host_path(path)?)?;
                 rustix::fs::fsetxattr(&directory, OPAQUE, b"y", XattrFlags::empty())?;
                 self.noted(path, Some(Kind::OpaqueDirectory))
             }
@@ -287,7 +279,7 @@ impl Upper {
 
     fn noted(&self, path: &NamePath, kind: Option<Kind>) -> Result<(), Errno> {
         let folder = self.folder()?;
-        let path = host(path);
+        let path = folder.host_path(path);
         if kind.is_none_or(|kind| !kind.is_directory()) {
             folder.forget_below(&path);
         }
@@ -297,8 +289,12 @@ impl Upper {
 
     /// The directory of a path, open, and the last name.
     fn parent(&self, path: &NamePath) -> Result<(OwnedFd, Vec<u8>), Errno> {
-        let path = host(path);
+        let path = self.host_path(path)?;
         let (directory, name) = split(&path);
+        if name.is_empty() {
+            // The root of the view, or drive C: in a prefix: the folder itself.
+            return Err(Errno::BUSY);
+        }
         Ok((self.folder()?.open_directory(directory)?, name.to_vec()))
     }
 
@@ -313,7 +309,7 @@ impl Upper {
     fn exchange(&self, temporary: &str, path: &NamePath, kind: Kind) -> Result<(), Errno> {
         let (directory, name) = self.parent(path)?;
         rustix::fs::renameat_with(&self.work, temporary, &directory, &*name, RenameFlags::EXCHANGE)?;
-        self.folder()?.forget_below(&host(path));
+        self.folder()?.forget_below(&self.host_path(path)?);
         self.noted(path, Some(kind))
     }
 
@@ -482,11 +478,11 @@ impl Upper {
             }
         }
         let folder = self.folder()?;
-        folder.forget_below(&host(from));
-        folder.forget_below(&host(to));
+        folder.forget_below(&folder.host_path(from));
+        folder.forget_below(&folder.host_path(to));
         // Another spelling of the same name is one entry: the old goes before the new comes.
-        folder.note(&host(from), leave_whiteout.then_some(Kind::Whiteout));
-        folder.note(&host(to), Some(kind));
+        folder.note(&folder.host_path(from), leave_whiteout.then_some(Kind::Whiteout));
+        folder.note(&folder.host_path(to), Some(kind));
         Ok(())
     }
 
@@ -498,15 +494,15 @@ impl Upper {
         rustix::fs::renameat_with(&left, &*left_name, &right, &*right_name, RenameFlags::EXCHANGE)?;
         let folder = self.folder()?;
         for (path, kind) in [(one, kinds.1), (other, kinds.0)] {
-            folder.forget_below(&host(path));
-            folder.note(&host(path), Some(kind));
+            folder.forget_below(&folder.host_path(path));
+            folder.note(&folder.host_path(path), Some(kind));
         }
         Ok(())
     }
 
     /// Replaces a directory that shows nothing by an empty one that still shows nothing, so that it can be renamed over.
     fn clear_whiteouts(&self, path: &NamePath) -> Result<(), Errno> {
-        let directory = self.folder()?.open_directory(&host(path))?;
+        let directory = self.folder()?.open_directory(&self.host_path(path)?)?;
         if is_empty(&directory)? {
             return Ok(());
         }
@@ -525,13 +521,8 @@ impl Upper {
     }
 
     /// The path of an entry of the writable folder, on the host.
-    pub fn host_path(path: &NamePath) -> Vec<u8> {
-        host(path)
-    }
-
-    /// Opens a file of the writable folder.
-    pub fn open_file(&self, path: &NamePath, flags: OFlags) -> Result<OwnedFd, Errno> {
-        self.folder()?.open(&host(path), flags)
+    pub fn host_path(&self, path: &NamePath) -> Result<Vec<u8>, Errno> {
+        Ok(self.folder()?.host_path(path))
     }
 }
 

@@ -149,6 +149,7 @@ impl View {
     fn restack(&self, state: &mut State) {
         state.stack = stack(&self.names, &state.members);
         state.version += 1;
+        self.hives.changed();
         lock(&self.places).clear();
     }
 

@@ -2,7 +2,7 @@
 
 use super::{State, View};
 use crate::control::{Explained, ExplainedRule};
-use cv_overlay::policy::{Action, Pattern, Reach, RuleRef};
+use cv_overlay::policy::{Action, Pattern, Reach, Rule, RuleRef};
 use cv_overlay::{Hiding, NamePath};
 use cv_winname::wtf8;
 use rustix::io::Errno;
@@ -28,7 +28,13 @@ impl State {
 
 fn rule_text(state: &State, reference: RuleRef) -> Option<ExplainedRule> {
     let rule = state.stack.rule(reference)?;
-    let mut path = String::new();
+    let source = state.facts(reference.member).map(|facts| facts.source.clone());
+    Some(rule_in_words(rule, "", source.unwrap_or_default()))
+}
+
+/// A rule of a layer in words; `top` stands before its path, as a root of the registry does.
+pub(super) fn rule_in_words(rule: &Rule, top: &str, layer: PathBuf) -> ExplainedRule {
+    let mut path = top.to_owned();
     for name in &rule.pattern {
         path.push('\\');
         match name {
@@ -51,14 +57,11 @@ fn rule_text(state: &State, reference: RuleRef) -> Option<ExplainedRule> {
         Action::Exclude => "exclude",
         Action::Discard => "discard-at-logoff",
     };
-    Some(ExplainedRule {
-        layer: state
-            .facts(reference.member)
-            .map(|facts| facts.source.clone())
-            .unwrap_or_default(),
+    ExplainedRule {
+        layer,
         path,
         action: action.to_owned(),
-    })
+    }
 }
 
 impl View {

@@ -1,6 +1,7 @@
 //! Open files. Each inode that is open anywhere has one, shared by all who opened it, so that what one writes the other
 //! reads, also where the file was copied up in between.
 
+use super::hives::ServedHive;
 use super::{State, View, lock};
 use crate::facts;
 use crate::member::{Content, Entry, Member, MemberError};
@@ -57,6 +58,8 @@ pub struct OpenFile {
     member: Mutex<LayerId>,
     /// Who opened it, by handle.
     holders: Mutex<HashMap<u64, u32>>,
+    /// The registry file that it is.
+    pub(super) hive: Option<Arc<ServedHive>>,
     /// How the kernel reads it. All who have it open read it the same way.
     pub passthrough: Mutex<Passthrough>,
 }
@@ -85,6 +88,18 @@ fn process_of(thread: u32) -> u32 {
 }
 
 impl OpenFile {
+    /// A registry file, which the kernel never reads or writes by itself.
+    pub(super) fn of_hive(number: u64, source: Source, member: LayerId, hive: Arc<ServedHive>) -> Self {
+        Self {
+            number,
+            source: RwLock::new(source),
+            member: Mutex::new(member),
+            holders: Mutex::default(),
+            hive: Some(hive),
+            passthrough: Mutex::new(Passthrough::Never),
+        }
+    }
+
     /// Reads up to `size` bytes.
     pub fn read(&self, offset: u64, size: usize, buffer: &mut Vec<u8>) -> Result<(), Errno> {
         buffer.clear();
@@ -119,7 +134,12 @@ impl OpenFile {
             Source::Host {
                 file,
                 is_writable: true,
-            } => work(file),
+            } => {
+                if let Some(hive) = &self.hive {
+                    hive.note_written();
+                }
+                work(file)
+            }
             _ => Err(Errno::BADF),
         }
     }
@@ -166,7 +186,7 @@ impl OpenFile {
         }
     }
 
-    fn attr(&self) -> Result<FileAttr, Errno> {
+    pub(super) fn attr(&self) -> Result<FileAttr, Errno> {
         let mut attr = match &*self.source.read().unwrap_or_else(PoisonError::into_inner) {
             Source::Stream { attr, .. } => *attr,
             Source::Host { file, .. } => facts::of_host(&rustix::fs::fstat(file)?),
@@ -176,7 +196,7 @@ impl OpenFile {
     }
 
     /// Takes the bytes from elsewhere from now on.
-    fn replace(&self, source: Source, member: LayerId) {
+    pub(super) fn replace(&self, source: Source, member: LayerId) {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
         *lock(&self.member) = member;
     }
@@ -194,8 +214,14 @@ impl Files {
         lock(&self.by_number).get(&number).cloned()
     }
 
+    /// Takes an open file; where its inode was opened in this moment, that one counts.
+    pub(super) fn add_open(&self, file: OpenFile) -> Arc<OpenFile> {
+        let mut by_number = lock(&self.by_number);
+        by_number.entry(file.number).or_insert_with(|| Arc::new(file)).clone()
+    }
+
     /// Gives somebody a handle of an open file.
-    fn add(&self, file: &Arc<OpenFile>, pid: u32) -> u64 {
+    pub(super) fn add(&self, file: &Arc<OpenFile>, pid: u32) -> u64 {
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed) + 1;
         let mut by_number = lock(&self.by_number);
         // Whoever had it open may have closed it in this moment.
@@ -207,25 +233,28 @@ impl Files {
         handle
     }
 
-    /// A handle was closed.
-    pub fn close(&self, handle: u64) {
+    /// A handle was closed. Gives the file where it was the last of it.
+    pub fn close(&self, handle: u64) -> Option<Arc<OpenFile>> {
         let file = self
             .by_handle
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle);
-        if let Some(file) = file {
-            let mut by_number = lock(&self.by_number);
-            let mut holders = lock(&file.holders);
-            holders.remove(&handle);
-            let is_known = by_number
-                .get(&file.number)
-                .is_some_and(|known| Arc::ptr_eq(known, &file));
-            if holders.is_empty() && is_known {
-                by_number.remove(&file.number);
-                lock(&self.detached).remove(&file.number);
-            }
+        let file = file?;
+        let mut by_number = lock(&self.by_number);
+        let mut holders = lock(&file.holders);
+        holders.remove(&handle);
+        let is_last = holders.is_empty();
+        let is_known = by_number
+            .get(&file.number)
+            .is_some_and(|known| Arc::ptr_eq(known, &file));
+        if is_last && is_known {
+            by_number.remove(&file.number);
+            lock(&self.detached).remove(&file.number);
         }
+        drop(holders);
+        drop(by_number);
+        is_last.then_some(file)
     }
 
     /// The open files whose bytes come from a member, and who has them open.
@@ -287,6 +316,9 @@ impl View {
         let access = flags & OFlags::RWMODE;
         let truncates = flags.contains(OFlags::TRUNC);
         let writes = access != OFlags::RDONLY || truncates;
+        if let Some(opened) = self.open_hive(number, flags, pid)? {
+            return Ok(opened);
+        }
         if writes {
             self.copy_up(number, if truncates { Data::Truncated } else { Data::Whole })?;
         }
@@ -310,17 +342,17 @@ impl View {
             return Ok(file);
         }
         let (source, member) = self.source(state, number)?;
-        let opened = Arc::new(OpenFile {
+        Ok(self.files.add_open(OpenFile {
             number,
             source: RwLock::new(source),
             member: Mutex::new(member),
             holders: Mutex::default(),
+            hive: None,
             passthrough: Mutex::new(Passthrough::Open),
-        });
-        Ok(lock(&self.files.by_number).entry(number).or_insert(opened).clone())
+        }))
     }
 
-    fn source(&self, state: &State, number: u64) -> Result<(Source, LayerId), Errno> {
+    pub(super) fn source(&self, state: &State, number: u64) -> Result<(Source, LayerId), Errno> {
         let place = self.place(state, number)?;
         let winner = place.winner();
         if winner.kind != Kind::File {

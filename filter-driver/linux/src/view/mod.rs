@@ -3,22 +3,28 @@
 mod attributes;
 mod change;
 mod explain;
+mod explain_key;
 mod files;
+mod hives;
 mod host;
 mod notices;
 mod write;
 
 pub use change::{Changed, Holder, Neighbour};
 pub use explain::PathExplained;
+pub use explain_key::{KeyExplainError, KeyExplained};
 pub use files::{OpenFile, Passthrough, Source};
 pub use host::Sizes;
 pub use notices::Notice;
 pub use write::{Created, NewAttributes};
 
+use crate::events::EventLog;
 use crate::facts::{self, Owner};
 use crate::integrity::Signature;
-use crate::member::{Entry, Member, MemberError};
+use crate::member::{Entry, Member, MemberError, Site};
 use crate::nodes::{Identity, MARKER, Nodes, ROOT};
+use crate::registry::deltas::LayerRegistry;
+use crate::registry::served;
 use crate::scripts::ScriptSet;
 use crate::upper::{Origin, Upper, is_null_device, link_target};
 use cv_overlay::{Kind, LayerId, NamePath, Names, Place, Role, Stack};
@@ -79,6 +85,8 @@ pub struct NewMember {
     pub upper: Option<Upper>,
     /// Its lifecycle scripts, where they may run.
     pub scripts: Option<Arc<ScriptSet>>,
+    /// What it says of the registry, of a layer.
+    pub registry: Option<Arc<LayerRegistry>>,
 }
 
 /// The stack of a view as it is now.
@@ -137,6 +145,8 @@ pub struct ViewOptions {
     pub owner: Owner,
     /// Whether the kernel may hand reads and writes of files in the writable folder straight to the host.
     pub passthrough: bool,
+    /// What its root is.
+    pub site: Site,
 }
 
 /// The merged view.
@@ -149,6 +159,7 @@ pub struct View {
     nodes: Mutex<Nodes>,
     places: Mutex<HashMap<u64, Arc<Place<Entry>>>>,
     files: files::Files,
+    hives: hives::Hives,
     negatives: Mutex<Negatives>,
     mounted: std::time::SystemTime,
     notices: notices::Notices,
@@ -199,7 +210,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl View {
     /// A view of members, given in the order in which they were attached; their ids count from 1.
-    pub fn new(names: Arc<Names>, members: Vec<NewMember>, options: ViewOptions) -> Self {
+    pub fn new(names: Arc<Names>, members: Vec<NewMember>, options: ViewOptions, events: Arc<EventLog>) -> Self {
         let next_id = members.iter().map(|member| member.facts.id.0).max().unwrap_or(0) + 1;
         let stack = change::stack(&names, &members);
         Self {
@@ -214,6 +225,7 @@ impl View {
             nodes: Mutex::default(),
             places: Mutex::default(),
             files: files::Files::default(),
+            hives: hives::Hives::new(options.site, events),
             negatives: Mutex::default(),
             names,
             mounted: std::time::SystemTime::now(),
@@ -462,6 +474,10 @@ impl View {
         }
         if attr.kind == FileType::RegularFile {
             self.files.refresh(attr.ino.0, &mut attr);
+            if let Err(errno) = self.show_hive(state, (parent, name), attr.ino.0, &mut attr) {
+                self.forget(attr.ino.0, 1);
+                return Err(errno);
+            }
         }
         Ok(attr)
     }
@@ -542,6 +558,12 @@ impl View {
             attr.size = Self::target_of(state, &place, &path).map_or(0, |target| target.len() as u64);
         }
         attr.ino = INodeNo(number);
+        if attr.kind == FileType::RegularFile {
+            let place = self.nodes().place(number);
+            if let Some((parent, name)) = place {
+                self.show_hive(state, (parent, &name), number, &mut attr)?;
+            }
+        }
         Ok(attr)
     }
 
@@ -557,7 +579,7 @@ impl View {
         match (&**state.member(winner.position)?, &winner.entry) {
             (Member::Ntfs(ntfs), Entry::Ntfs(entry)) => {
                 let file = ntfs.file(entry.reference).map_err(|_| Errno::IO)?;
-                link_target(&file, path)
+                link_target(&file, &ntfs.site().on_drive(path))
             }
             (Member::Folder(folder), Entry::Folder(entry)) => {
                 let target = rustix::fs::readlinkat(folder.root_fd(), &*entry.path, Vec::new())?;
@@ -618,6 +640,10 @@ impl View {
         index: usize,
     ) -> Result<FileAttr, Errno> {
         let listed = snapshot.entries.get(index).ok_or(Errno::NOENT)?;
+        if wtf8::decode(&listed.name).is_ok_and(|name| served::is_likely(&name)) {
+            // To know its size would be to merge it, which can wait until somebody asks for it.
+            return Err(Errno::AGAIN);
+        }
         match &listed.place {
             Some(place) if snapshot.version == state.version => {
                 let name = state.stack.name(place);

@@ -96,6 +96,10 @@ impl View {
         }
         {
             let state = self.read();
+            if self.hive_of(&state, number).is_some() {
+                // It is made anew of what the members say; what would be set of it has no place to stay.
+                return Err(Errno::PERM);
+            }
             if self.files.stat_detached(number)?.is_some() {
                 return Ok(());
             }
@@ -243,6 +247,16 @@ impl View {
         let mut state = self.change();
         let source = self.entry_of(&state, from.0, from.1)?;
         let new_name = target.last().unwrap_or_default().to_vec();
+        if let Some(hive) = self.hive_at(&state, to.0, &new_name)
+            && !source.is_directory
+            && replace != Replace::Never
+        {
+            self.replace_hive(&mut state, &hive, &source, from.1)?;
+            self.notices.stale(to.0, &new_name);
+            drop(state);
+            self.keep_hive(&hive, true);
+            return Ok(());
+        }
         let replaced = match self.entry_of(&state, to.0, to.1) {
             Ok(entry) => Some(entry),
             Err(Errno::NOENT) => None,
@@ -268,6 +282,28 @@ impl View {
         let now = (to.0, &*new_name);
         self.nodes().renamed(source.number, (from.0, &source.name), now);
         self.rebind(&state, source.number, now)
+    }
+
+    /// A file takes the place of a registry file: what it changes is kept, and the file goes.
+    fn replace_hive(
+        &self,
+        state: &mut State,
+        hive: &super::hives::ServedHive,
+        source: &Existing,
+        asked: &[u8],
+    ) -> Result<(), Errno> {
+        let place = state.stack.resolve(&source.path).map_err(|error| error.errno())?;
+        let place = place.found().ok_or(Errno::NOENT)?;
+        if place.kind() != Kind::File {
+            return Err(Errno::INVAL);
+        }
+        let written = super::hives::base_file(state, &source.path).map_err(|error| error.errno())?;
+        self.adopt_hive(state, hive, &*written)?;
+        let plan = state.stack.plan_remove_file(&source.path);
+        self.carry_out(state, &plan.map_err(|error| refused(&error))?, None)?;
+        self.note_gone(source, asked);
+        self.lost_name(source.number, source.parent, &source.name);
+        Ok(())
     }
 
     /// Puts two entries in each other's places.
@@ -353,6 +389,9 @@ impl View {
 
     /// Changes size, permissions, owner or times.
     pub fn set_attributes(&self, number: u64, new: &NewAttributes) -> Result<FileAttr, Errno> {
+        if self.resize_hive(number, new.size)? {
+            return self.stat(&self.read(), number);
+        }
         let data = if new.size == Some(0) {
             Data::Truncated
         } else {

@@ -79,9 +79,11 @@ pub struct Checked {
 pub fn check(folder: &Path, base: &Path, layers: &[PathBuf], allowed: &Allowed) -> Result<Checked, CheckError> {
     let base = Base::open(base, allowed)?;
     let names = Arc::new(base.names(false));
+    let site = base.site();
     let mut members = vec![base.into_member(&names, false)?];
     let options = LayerOptions {
         allowed: allowed.clone(),
+        site,
         ..LayerOptions::default()
     };
     for layer in layers {
@@ -98,7 +100,7 @@ pub fn check(folder: &Path, base: &Path, layers: &[PathBuf], allowed: &Allowed) 
             .map(|opened| (opened.facts.uuid, opened.facts.source.clone()))
             .collect(),
     };
-    let writable = open_folder(folder, &names, Role::Writable, true)?;
+    let writable = open_folder(folder, &names, Role::Writable, true, site)?;
     let folder = writable.facts.source.clone();
     let owner = Owner {
         uid: rustix::process::getuid().as_raw(),

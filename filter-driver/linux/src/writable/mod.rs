@@ -4,4 +4,5 @@ mod check;
 mod repair;
 
 pub use check::{CheckError, Checked, Finding, Problem, check};
+pub(crate) use repair::set_aside;
 pub use repair::{RepairError, SET_ASIDE, repair};

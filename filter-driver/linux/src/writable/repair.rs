@@ -36,7 +36,8 @@ pub fn repair(checked: &Checked) -> Result<(), RepairError> {
     Ok(())
 }
 
-fn set_aside(folder: &Path, relative: &Path, path: &Path) -> io::Result<()> {
+/// Sets a file of a writable folder aside, under the path that it has in it.
+pub(crate) fn set_aside(folder: &Path, relative: &Path, path: &Path) -> io::Result<()> {
     let relative = relative.strip_prefix(OWN_DIRECTORY).unwrap_or(relative);
     let target = folder.join(OWN_DIRECTORY).join(SET_ASIDE).join(relative);
     let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
