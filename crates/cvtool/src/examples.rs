@@ -28,16 +28,29 @@ const EXAMPLES: &[Examples] = &[
     ),
     (
         "capture run",
-        &[
-            (
-                "a silent setup program",
-                "cvtool capture run --wine ~/prefix -o app.vhdx -- setup.exe /S",
-            ),
-            (
-                "a package of Windows Installer with a property",
-                "cvtool capture run --wine ~/prefix -o app.vhdx -- app.msi ALLUSERS=1",
-            ),
-        ],
+        if cfg!(windows) {
+            &[
+                (
+                    "a silent setup program",
+                    "cvtool capture run -o app.vhdx -- setup.exe /S",
+                ),
+                (
+                    "a package of Windows Installer with a property",
+                    "cvtool capture run -o app.vhdx -- app.msi ALLUSERS=1",
+                ),
+            ]
+        } else {
+            &[
+                (
+                    "a silent setup program",
+                    "cvtool capture run --wine ~/prefix -o app.vhdx -- setup.exe /S",
+                ),
+                (
+                    "a package of Windows Installer with a property",
+                    "cvtool capture run --wine ~/prefix -o app.vhdx -- app.msi ALLUSERS=1",
+                ),
+            ]
+        },
     ),
     (
         "capture start",

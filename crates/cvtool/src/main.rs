@@ -69,7 +69,6 @@ enum Command {
     /// Write files or streams of an NTFS volume to standard output
     Cat(volume::cat::Arguments),
     /// Extract files of an NTFS volume to a folder
-    #[cfg(unix)]
     Extract(volume::extract::Arguments),
     /// Compare two layers, or a layer and a folder or volume; exit 1 if they differ
     Diff(diff::Arguments),
@@ -166,7 +165,6 @@ impl Command {
             Self::Ls(arguments) => arguments.run(),
             Self::Tree(arguments) => arguments.run(),
             Self::Cat(arguments) => arguments.run(),
-            #[cfg(unix)]
             Self::Extract(arguments) => arguments.run(),
             Self::Diff(arguments) => arguments.run(),
             Self::Conflicts(arguments) => arguments.run(),

@@ -55,6 +55,9 @@ impl DurableFile {
         if let Some(permissions) = replaced {
             file.set_permissions(permissions)?;
         }
+        // Others get the permissions of their folder there.
+        #[cfg(not(unix))]
+        let _ = replaced;
         Ok(Self {
             disk: Arc::new(RawFile::from_file(file)?.written_early()),
             temporary,

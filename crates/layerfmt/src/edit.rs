@@ -134,7 +134,7 @@ impl Editor {
     }
 
     /// Adds what is in a folder of the host to the directory at `path`: directories are merged, files replaced.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pub fn add_folder(&mut self, path: &str, folder: &Path, progress: &dyn Progress) -> Result<(), EditError> {
         let units: Vec<u16> = drive_path(path)?.encode_utf16().collect();
         self.is_changed = true;
@@ -143,13 +143,13 @@ impl Editor {
         Ok(())
     }
 
-    /// Folders are read on Linux alone.
-    #[cfg(not(target_os = "linux"))]
+    /// Folders are read on Linux and Windows alone.
+    #[cfg(not(any(target_os = "linux", windows)))]
     pub fn add_folder(&mut self, path: &str, folder: &Path, _: &dyn Progress) -> Result<(), EditError> {
         let _ = path;
         Err(EditError::Source(SourceError::HostFile {
             file: folder.to_path_buf(),
-            source: std::io::Error::other("folders are read on Linux alone"),
+            source: std::io::Error::other("folders are read on Linux and Windows alone"),
         }))
     }
 

@@ -26,27 +26,28 @@
 
 mod check;
 mod disk_layout;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 mod extract;
 mod find;
-#[cfg(unix)]
 pub mod kept;
 mod list;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod pack;
 mod path;
 mod place_security;
 
 pub use check::{CheckError, Checked, Part, check};
 pub use disk_layout::{DiskLayout, Scheme};
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 pub use extract::{
-    ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, Naming, StreamPlace, extract,
-    keep, relative_target,
+    ExtractError, ExtractOptions, ExtractOutcome, Failure, FailureReason, Folder, Links, Loss, StreamPlace, extract,
+    open_top, relative_target,
 };
+#[cfg(unix)]
+pub use extract::{Naming, keep};
 pub use find::{FindError, Place, open_volume, open_volumes};
 pub use list::{Details, Entry, Skipped, details, list, list_below};
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub use pack::{
     Counted, FolderError, FolderOptions, HostFolder, HostSecurity, HostTimes, HostTree, LeftOut, Problem, SymlinkStyle,
     read_folder,

@@ -3,16 +3,15 @@
 use super::files::FileGatherer;
 use super::items::Items;
 use super::registry::HiveSide;
+use super::unread::{UnreadKeys, keep_unread};
 use crate::changes::content::Contents;
-use crate::changes::files::FileChange;
 use crate::changes::{files, registry};
 use crate::paths::Template;
 use crate::rules::RuleSet;
-use crate::snapshot::{EntryId, Problem, Snapshot, Storage, folded, record_of};
+use crate::snapshot::{Problem, Snapshot, Storage};
 use cv_hive::Key;
-use cv_ntfs::{FileError, Volume};
 use layerfmt::content::{FileTree, HiveName};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// A machine before and after an install.
 #[derive(Debug)]
@@ -71,6 +70,7 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
         tree, problems: more, ..
     } = gatherer;
     problems.extend(more);
+    let unread = UnreadKeys::of(&sides.after.problems);
     let mut hives = BTreeMap::new();
     let (before, after) = (&sides.before.registry, &sides.after.registry);
     let mut add = |hive, before: Option<&Key>, after: Option<&Key>| {
@@ -78,7 +78,8 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
         if after.is_none() {
             return;
         }
-        let changes = registry::compare(before, after);
+        let mut changes = registry::compare(before, after);
+        unread.keep(hive, &mut changes);
         if changes.is_empty() {
             return;
         }
@@ -105,62 +106,5 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
         problems,
         touched,
         template,
-    }
-}
-
-/// Takes out deletions that may be none: of what is in a place that could not be read afterwards, or is still on the volume
-/// where no directory leads to it.
-fn keep_unread(sides: &Sides<'_>, changes: &mut Vec<FileChange>, problems: &mut Vec<Problem>) {
-    let unread: Vec<Vec<u16>> = sides
-        .after
-        .problems
-        .iter()
-        .filter(|problem| !problem.path.is_empty())
-        .map(|problem| folded(problem.path.replace('\\', "/").as_bytes()))
-        .collect();
-    let is_one_volume = sides.before.files.volume == sides.after.files.volume;
-    let named: HashSet<EntryId> = match sides.storage {
-        Storage::Volume(_) => sides.after.files.entries().iter().map(|entry| entry.id).collect(),
-        Storage::Folder(_) => HashSet::new(),
-    };
-    changes.retain(|change| {
-        let (files::Difference::Deleted, Some(entry)) = (change.difference, change.before) else {
-            return true;
-        };
-        let path = sides.before.files.path(entry);
-        let units = folded(&path);
-        let is_below = |above: &Vec<u16>| {
-            let rest = units.strip_prefix(above.as_slice());
-            rest.is_some_and(|rest| rest.first().is_none_or(|unit| *unit == u16::from(b'/')))
-        };
-        if unread.iter().any(is_below) {
-            return false;
-        }
-        let id = sides.before.files.entry(entry).id;
-        match sides.storage {
-            // One that has another name has lost this one for sure.
-            Storage::Volume(volume) if is_one_volume && !named.contains(&id) => match lost(volume, id) {
-                Some(reason) => {
-                    problems.push(Problem {
-                        path: String::from_utf8_lossy(&path).into_owned(),
-                        reason,
-                    });
-                    false
-                }
-                None => true,
-            },
-            _ => true,
-        }
-    });
-}
-
-/// Why a file that is in no directory may not be deleted all the same.
-fn lost(volume: &Volume, id: EntryId) -> Option<String> {
-    match volume.file(record_of(id)) {
-        Ok(file) if u64::from(file.reference().sequence()) == id.0 >> 48 => {
-            Some("it is in use, and in no directory".to_owned())
-        }
-        Ok(_) | Err(FileError::NotInUse { .. } | FileError::Stale { .. } | FileError::NotABase { .. }) => None,
-        Err(error) => Some(error.to_string()),
     }
 }

@@ -7,7 +7,6 @@ use cv_ntfs::structure::reparse::ReparsePoint;
 use cv_ntfs::structure::{AttributeFlags, FileAttributes, NtfsTime};
 use cv_ntfs::write::{OpenStream, SourceError, Times};
 use layerfmt::content::{Metadata, Origin, Stream, StreamContent};
-use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,9 +46,8 @@ impl Origin for StorageOrigin {
     fn open(&self, item: u64) -> Result<OpenStream<'_>, SourceError> {
         let (entry, name) = self.stream_name(item);
         match &self.storage {
-            Storage::Folder(_) => {
-                let path = self.storage.host_path(&self.files, entry).unwrap_or_default();
-                let file = File::open(path)?;
+            Storage::Folder(_) | Storage::Live(_) => {
+                let file = self.storage.open_file(&self.files, entry, &name)?;
                 Ok(OpenStream::File { file, offset: 0 })
             }
             Storage::Volume(_) => Ok(OpenStream::Disk(self.storage.open(&self.files, entry, &name)?)),
@@ -80,6 +78,15 @@ pub fn metadata(
     let mut note = None;
     match storage {
         Storage::Volume(_) => metadata.reparse = entry.reparse.clone().map(Vec::into_boxed_slice),
+        Storage::Live(drive) => {
+            metadata.reparse = entry.reparse.clone().map(Vec::into_boxed_slice);
+            if drive.is_wine {
+                metadata.times.change = metadata.times.modification;
+            }
+            if entry.kind == EntryKind::Link && metadata.reparse.is_none() {
+                note = Some("the link leads to a place that only the host has".to_owned());
+            }
+        }
         // The host's own times of change say when the capture ran.
         Storage::Folder(_) => {
             metadata.times.change = metadata.times.modification;
@@ -135,9 +142,9 @@ fn stream(
                 data = data_ranges(&file.stream(name)?)?;
             }
         }
-        Storage::Folder(_) => {
+        Storage::Folder(_) | Storage::Live(_) => {
             // It may have grown since; what is announced must be what is read.
-            let file = RawFile::open(&storage.host_path(files, number).unwrap_or_default())?;
+            let file = RawFile::from_file(storage.open_file(files, number, name)?)?;
             size = file.len();
             if size >= 64 << 10 {
                 data = data_ranges(&file)?;

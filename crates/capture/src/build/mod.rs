@@ -13,6 +13,7 @@ mod metadata;
 mod registry;
 mod report;
 mod select;
+mod unread;
 mod write;
 
 pub use gather::{Gathered, Sides, gather};

@@ -2,6 +2,7 @@
 
 use cv_winname::{UpcaseTable, wtf8};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What an entry is.
@@ -166,6 +167,15 @@ impl Files {
             .try_fold(Self::ROOT, |directory, name| {
                 self.child(directory, &wtf8::decode(name).ok()?)
             })
+    }
+
+    /// Gives files the numbers of their last changes.
+    pub(super) fn set_usns(&mut self, usns: &HashMap<EntryId, u64>) {
+        for entry in &mut self.entries {
+            if let Some(usn) = usns.get(&entry.id) {
+                entry.usn = *usn;
+            }
+        }
     }
 
     /// Whether every number in it leads somewhere, and every directory to its own entries: what a saved state must be before

@@ -60,4 +60,11 @@ impl Snapshot {
     pub fn of_folder(folder: &Path, threads: usize) -> Result<Self, SnapshotError> {
         folder::snapshot(folder, threads)
     }
+
+    /// That of the machine that this runs on: the drive that Windows runs from, but what is at the paths `leave_out`, and the
+    /// registry.
+    #[cfg(windows)]
+    pub fn of_this_machine(leave_out: &[std::path::PathBuf], threads: usize) -> Result<Self, SnapshotError> {
+        super::live::snapshot(leave_out, threads)
+    }
 }

@@ -21,6 +21,9 @@
 
 mod files;
 mod folder;
+mod journal;
+#[cfg(windows)]
+mod live;
 mod machine;
 mod profile;
 mod readiness;
@@ -31,11 +34,14 @@ mod volume;
 
 pub(crate) use files::folded;
 pub use files::{Entry, EntryId, EntryKind, Files, FilesBuilder, NamedStream};
+pub use journal::apply_journal;
+#[cfg(windows)]
+pub use live::{journal_position, journal_since, warnings as live_warnings};
 pub use machine::{Problem, Snapshot, SnapshotError};
 pub use profile::{ProfileName, profile_of};
 pub use readiness::{Readiness, readiness};
 pub(crate) use registry::in_parallel;
 pub use registry::{Registry, UserHive};
 pub use state::{LoadError, SaveError, from_bytes, load, save, to_bytes};
-pub use storage::{ContentError, Storage};
+pub use storage::{ContentError, LiveDrive, Storage};
 pub(crate) use volume::record_of;

@@ -52,7 +52,7 @@ impl Registry {
         key_at(self.system.as_ref()?, path)
     }
 
-    fn user(&mut self, profile: &str) -> &mut UserHive {
+    pub(super) fn user(&mut self, profile: &str) -> &mut UserHive {
         let is = |user: &UserHive| user.profile.eq_ignore_ascii_case(profile);
         let place = self.users.iter().position(is).unwrap_or(self.users.len());
         if place == self.users.len() {
@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// Brings what was read into its one form.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if let Some(system) = &mut self.system {
             settle_control_sets(system);
             system.name = Name::from(ROOT);
@@ -153,7 +153,7 @@ pub fn may_be_hive(name: &[u8]) -> bool {
 
 /// Where a hive belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Software,
     System,
     User(ProfileName),
@@ -161,7 +161,7 @@ enum Place {
 }
 
 impl Place {
-    fn put(self, registry: &mut Registry, mut root: Key) {
+    pub(super) fn put(self, registry: &mut Registry, mut root: Key) {
         match self {
             Self::Software => registry.software = Some(root),
             Self::System => registry.system = Some(root),
@@ -186,6 +186,20 @@ impl Place {
 
 /// Reads the hives of a drive C:, each with its logs, on up to `threads` threads.
 pub fn of_hives(files: &Files, hives: &dyn HiveFiles, threads: usize, problems: &mut Vec<Problem>) -> Registry {
+    let mut registry = Registry::default();
+    add_hives(&mut registry, (files, hives), threads, problems, &|_| true);
+    registry.settle();
+    registry
+}
+
+/// Adds what the hives of a drive C: hold that are `wanted`.
+pub(super) fn add_hives(
+    registry: &mut Registry,
+    (files, hives): (&Files, &dyn HiveFiles),
+    threads: usize,
+    problems: &mut Vec<Problem>,
+    wanted: &dyn Fn(&Place) -> bool,
+) {
     let mut jobs = Vec::new();
     if let Some(config) = files.find(CONFIG) {
         for (name, place) in [("SOFTWARE", Place::Software), ("SYSTEM", Place::System)] {
@@ -205,8 +219,8 @@ pub fn of_hives(files: &Files, hives: &dyn HiveFiles, threads: usize, problems: 
         jobs.extend(user.map(|hive| (Place::User(profile.clone()), hive)));
         jobs.extend(classes.map(|hive| (Place::UserClasses(profile), hive)));
     }
+    jobs.retain(|(place, _)| wanted(place));
     let read = in_parallel(threads, &jobs, |(_, hive)| read_hive(files, *hive, hives));
-    let mut registry = Registry::default();
     for ((place, hive), read) in jobs.into_iter().zip(read) {
         let path = String::from_utf8_lossy(&files.path(hive)).into_owned();
         match read {
@@ -215,13 +229,11 @@ pub fn of_hives(files: &Files, hives: &dyn HiveFiles, threads: usize, problems: 
                     path: path.clone(),
                     reason,
                 }));
-                place.put(&mut registry, root);
+                place.put(registry, root);
             }
             Err(reason) => problems.push(Problem { path, reason }),
         }
     }
-    registry.settle();
-    registry
 }
 
 /// Applies `work` to each of `items` on up to `threads` threads; what it gives, in their order.

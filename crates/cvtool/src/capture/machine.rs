@@ -4,6 +4,8 @@ use crate::image::source::Opening;
 use anyhow::{Context, bail};
 use cv_capture::changes::ChainBlocks;
 use cv_capture::changes::content::{Contents, Shared};
+#[cfg(windows)]
+use cv_capture::snapshot::LiveDrive;
 use cv_capture::snapshot::{Snapshot, Storage};
 use cv_disk::ReadAt;
 use cv_image::Image;
@@ -43,6 +45,47 @@ impl Machine {
             storage: Storage::Volume(volume),
             disk: Some((image, place.range.start)),
         })
+    }
+
+    /// The Windows that this runs on, but for what is at the paths `left_out`.
+    #[cfg(windows)]
+    pub fn live(left_out: &[PathBuf], threads: usize) -> anyhow::Result<Self> {
+        let drive = cv_windows::machine::system_drive();
+        let name = || drive.display().to_string();
+        Ok(Self {
+            path: drive.clone(),
+            snapshot: Snapshot::of_this_machine(left_out, threads).with_context(name)?,
+            storage: Storage::Live(LiveDrive {
+                // With this form, Windows takes names as they are, however long and whatever they end with.
+                top: drive.canonicalize().with_context(name)?,
+                is_wine: cv_windows::machine::is_wine(),
+            }),
+            disk: None,
+        })
+    }
+
+    /// The Windows that this runs on after an install, with what its change journal says since it stood there.
+    #[cfg(windows)]
+    pub fn live_since(
+        before: &Snapshot,
+        journal: Option<(u64, u64)>,
+        left_out: &[PathBuf],
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        use cv_capture::snapshot::{apply_journal, journal_since};
+        use cv_windows::journal::Position;
+        let mut machine = Self::live(left_out, threads)?;
+        if let Some((journal, next)) = journal {
+            match journal_since(Position { journal, next }) {
+                Ok(records) => {
+                    let problem = apply_journal(&before.files, &mut machine.snapshot.files, &records);
+                    machine.snapshot.problems.extend(problem);
+                }
+                // It is not needed; sizes and times tell nearly as much.
+                Err(error) => crate::print::warn(&format!("the change journal is not used: {error}")),
+            }
+        }
+        Ok(machine)
     }
 
     /// Where the content of the machine is, before and after.

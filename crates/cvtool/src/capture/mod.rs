@@ -4,9 +4,9 @@ mod diff;
 mod machine;
 mod output;
 mod rules;
+mod run;
 mod state;
 mod steps;
-mod wine;
 
 use crate::Outcome;
 use clap::Subcommand;
@@ -16,8 +16,8 @@ use clap::Subcommand;
 pub enum Command {
     /// Make a layer of what changed between two disk images, folders or Wine prefixes
     Diff(diff::Arguments),
-    /// Run an installer in a Wine prefix and make a layer of what it changed
-    Run(wine::Arguments),
+    /// Run an installer and make a layer of what it changed: on Windows where this runs, elsewhere in a Wine prefix
+    Run(run::Arguments),
     /// Note what a machine looks like before an install
     Start(steps::Start),
     /// Make a layer of what changed since `capture start`

@@ -75,6 +75,12 @@ pub fn read_rules(path: &Path) -> anyhow::Result<RuleFile> {
 }
 
 impl LayerOutput {
+    /// Where the layer will be.
+    #[cfg(windows)]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The rules that hold.
     pub fn rules(&self, platform: Platform) -> anyhow::Result<RuleSet> {
         rules(&self.rules, platform)

@@ -3,10 +3,10 @@
 use crate::progress;
 use crate::whole_file;
 use anyhow::Context;
-use cv_capture::build::{Gathered, Items, write_readable};
+use cv_capture::build::{Gathered, Installer, Items, write_readable};
 use cv_capture::paths::Template;
 use cv_capture::rules::Platform;
-use cv_capture::snapshot::{Problem, Readiness};
+use cv_capture::snapshot::{Problem, Readiness, Snapshot, readiness};
 use cv_disk::ReadAt;
 use cv_image::{Format, Gate, Image, OpenOptions};
 use layerfmt::content::Content;
@@ -44,8 +44,26 @@ struct Notes {
 /// The machine that is captured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MachineNote {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Where it is; `None` for the Windows that this runs on.
+    pub path: Option<PathBuf>,
+    /// What spoke against capturing it, besides what its registry says.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Where the change journal of its drive stood: which journal, and the number of the next change.
+    #[serde(default)]
+    pub journal: Option<(u64, u64)>,
+    /// How an installer ran that wanted a restart.
+    #[serde(default)]
+    pub installer: Option<Installer>,
+}
+
+impl MachineNote {
+    /// What the machine was like before the install.
+    pub fn readiness(&self, before: &Snapshot) -> Readiness {
+        let mut readiness = readiness(before);
+        readiness.warnings.extend(self.warnings.iter().cloned());
+        readiness
+    }
 }
 
 /// What was kept of a capture.

@@ -8,7 +8,7 @@ mod convert;
 pub mod create;
 mod info;
 mod map;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod pack;
 mod rebase;
 mod resize;
@@ -41,7 +41,7 @@ pub enum Command {
     /// Compare the disks that two images hold; exit 1 if they differ
     Compare(compare::Arguments),
     /// Make a disk image with one NTFS volume of a folder
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     Pack(Box<pack::Arguments>),
 }
 
@@ -59,7 +59,7 @@ impl Command {
             Self::Rebase(arguments) => arguments.run(),
             Self::Commit(arguments) => arguments.run(),
             Self::Compare(arguments) => arguments.run(),
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", windows))]
             Self::Pack(arguments) => arguments.run(),
         }
     }

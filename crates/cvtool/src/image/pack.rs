@@ -14,9 +14,8 @@ use cv_ntfs::write::{
 };
 use cv_volume::{
     Counted, DiskLayout, FolderError, FolderOptions, HostSecurity, HostTimes, HostTree, LeftOut, Scheme, SymlinkStyle,
-    read_folder,
+    open_top, read_folder,
 };
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -239,9 +238,9 @@ impl Arguments {
             name_rule: self.name_rule(),
             hide_dot_files: self.hide_dot_files,
         };
-        let top = File::open(&self.folder).with_context(name)?;
+        let top = open_top(&self.folder).with_context(name)?;
         let path = self.folder.canonicalize().with_context(name)?;
-        match read_folder(top.into(), Some(path), &options, progress) {
+        match read_folder(top, Some(path), &options, progress) {
             Ok(read) => Ok(read),
             Err(error) => {
                 if let FolderError::Problems { problems, .. } = &error {

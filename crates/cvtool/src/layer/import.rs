@@ -63,9 +63,9 @@ impl Arguments {
         if self.source.join("oci-layout").is_file() {
             return Ok(read_image(&self.source, self.number, name, progress)?);
         }
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         return Ok(layerfmt::oci::read_folder(&self.source, name, progress)?);
-        #[cfg(not(target_os = "linux"))]
-        anyhow::bail!("folders are read on Linux alone");
+        #[cfg(not(any(target_os = "linux", windows)))]
+        anyhow::bail!("folders are read on Linux and Windows alone");
     }
 }

@@ -4,9 +4,8 @@ use super::source::Source;
 use crate::{Outcome, print, progress};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use cv_volume::{ExtractOptions, ExtractOutcome, Links, StreamPlace, extract};
+use cv_volume::{ExtractOptions, ExtractOutcome, Links, StreamPlace, extract, open_top};
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::PathBuf;
 
 /// What to extract, and how.
@@ -89,9 +88,9 @@ impl Arguments {
         };
         let folder = || self.directory.display().to_string();
         std::fs::create_dir_all(&self.directory).with_context(folder)?;
-        let target = File::open(&self.directory).with_context(folder)?;
+        let target = open_top(&self.directory).with_context(folder)?;
         let bar = progress::Bar::new("Extracting");
-        let outcome = extract(&volume, target.into(), &options, &bar).with_context(|| self.source.name())?;
+        let outcome = extract(&volume, target, &options, &bar).with_context(|| self.source.name())?;
         drop(bar);
         Ok(tell(&self.source.name(), &outcome))
     }

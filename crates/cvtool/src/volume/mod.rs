@@ -2,7 +2,6 @@
 
 pub mod cat;
 pub mod entry;
-#[cfg(unix)]
 pub mod extract;
 pub mod ls;
 pub mod source;

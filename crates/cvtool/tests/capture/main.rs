@@ -14,3 +14,6 @@ mod reads;
 #[cfg(target_os = "linux")]
 mod tools;
 mod trouble;
+#[cfg(target_os = "linux")]
+#[path = "../wine/mod.rs"]
+mod wine;

@@ -1,14 +1,13 @@
 //! A layer as a plain folder: `layer.json`, `Files`, `Hives` and `Scripts` as in the layer, whiteouts as in tars. What the host
 //! does not know stands in extended attributes ([`cv_volume`]).
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use super::tar_read::{finished, hive_of, hive_tree};
 use super::{OPAQUE, WHITEOUT};
 use crate::index::EntryKind;
 use crate::read::{Layer, LayerError};
 use crate::{FILES_DIRECTORY, HIVES_DIRECTORY, MANIFEST_NAME, SCRIPTS_DIRECTORY};
 use cv_disk::Progress;
-#[cfg(unix)]
 use cv_volume::{ExtractOptions, Links, extract};
 use std::fs::File;
 use std::io;
@@ -30,7 +29,6 @@ pub enum FolderError {
     #[error(transparent)]
     Layer(Box<LayerError>),
     /// The files cannot be extracted.
-    #[cfg(unix)]
     #[error(transparent)]
     Extract(#[from] cv_volume::ExtractError),
     /// Some of the files cannot be extracted.
@@ -47,13 +45,9 @@ pub enum FolderError {
     /// The folder is there already.
     #[error("it is there already")]
     Exists,
-    /// Folders are written on Unix alone.
-    #[error("folders are written on Unix alone")]
-    Unsupported,
 }
 
 /// Writes `layer` to `folder`, which must not be there yet and appears complete.
-#[cfg(unix)]
 pub fn write_folder(layer: &Layer, folder: &Path, progress: &dyn Progress) -> Result<(), FolderError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
@@ -76,8 +70,8 @@ pub fn write_folder(layer: &Layer, folder: &Path, progress: &dyn Progress) -> Re
         links: Links::Data,
         ..ExtractOptions::default()
     };
-    let target = File::open(made.path()).map_err(failed(folder))?;
-    let outcome = extract(layer.volume(), target.into(), &options, progress)?;
+    let target = cv_volume::open_top(made.path()).map_err(failed(folder))?;
+    let outcome = extract(layer.volume(), target, &options, progress)?;
     if let Some(first) = outcome.failures.first() {
         return Err(FolderError::Incomplete {
             count: outcome.failures.len() as u64 + outcome.omitted_failures,
@@ -105,6 +99,7 @@ pub fn write_folder(layer: &Layer, folder: &Path, progress: &dyn Progress) -> Re
         std::fs::create_dir_all(path.parent().unwrap_or(made.path())).map_err(failed(&path))?;
         File::create_new(&path).map_err(failed(&path))?;
     }
+    #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let permissions = std::fs::Permissions::from_mode(0o755);
@@ -116,15 +111,9 @@ pub fn write_folder(layer: &Layer, folder: &Path, progress: &dyn Progress) -> Re
     Ok(())
 }
 
-/// Folders are written on Unix alone.
-#[cfg(not(unix))]
-pub fn write_folder(_: &Layer, _: &Path, _: &dyn Progress) -> Result<(), FolderError> {
-    Err(FolderError::Unsupported)
-}
-
 /// What the folder holds, as [`write_folder`] or a person made it. Without a manifest it becomes a layer of this name, else of
 /// that of the folder.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub fn read_folder(
     folder: &Path,
     name: Option<&str>,

@@ -154,26 +154,30 @@ pub fn write_image(
     });
     whole(&made.path().join("index.json"), &text(&index))?;
     whole(&made.path().join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    File::open(&blobs)?.sync_all()?;
-    File::open(made.path())?.sync_all()?;
+    sync_folder(&blobs)?;
+    sync_folder(made.path())?;
+    #[cfg(unix)]
     readable(made.path())?;
     std::fs::rename(made.path(), folder)?;
     // It has another name now.
     let _ = made.keep();
-    File::open(parent)?.sync_all()?;
+    Ok(sync_folder(parent)?)
+}
+
+/// Makes what a folder lists durable; Windows has no such call and needs none.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 
-/// Temporary folders are their owner's alone; the image is as readable as any new folder.
+/// Temporary folders are their owner's alone; the image is as readable as any new folder. On Windows both inherit from the
+/// folder that they are in.
 #[cfg(unix)]
 fn readable(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn readable(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn digest(hash: &[u8]) -> String {

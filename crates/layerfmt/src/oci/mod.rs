@@ -33,7 +33,7 @@ pub mod pax;
 mod tar_read;
 mod tar_write;
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub use folder::read_folder;
 pub use folder::{FolderError, write_folder};
 pub use image_read::{ImageError, read_image};

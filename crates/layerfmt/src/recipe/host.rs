@@ -113,13 +113,13 @@ impl Host for RecipeFolder {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 fn add_folder(tree: &mut FileTree, path: &Path, progress: &dyn Progress) -> Result<(), HostError> {
     source::add_folder(tree, FileTree::ROOT, path, progress)?;
     Ok(())
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 fn add_folder(_: &mut FileTree, _: &Path, _: &dyn Progress) -> Result<(), HostError> {
-    Err("folders are read on Linux alone; an archive goes everywhere".into())
+    Err("folders are read on Linux and Windows alone; an archive goes everywhere".into())
 }

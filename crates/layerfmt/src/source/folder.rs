@@ -11,7 +11,6 @@ use cv_ntfs::structure::reparse::ReparseTag;
 use cv_ntfs::write::{self as ntfs, FileId, OpenStream, SecurityId, SourceError as StreamError, Tree};
 use cv_volume::{FolderError, FolderOptions, HostFolder, HostSecurity, HostTree, LeftOut, read_folder};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -40,13 +39,13 @@ pub fn add_folder(
         folder: folder.to_path_buf(),
         source,
     };
-    let open = || Ok((File::open(folder)?, folder.canonicalize()?));
+    let open = || Ok((cv_volume::open_top(folder)?, folder.canonicalize()?));
     let (top, path) = open().map_err(|error| failed(FolderError::Folder(error)))?;
     let options = FolderOptions {
         security: HostSecurity::Brought,
         ..FolderOptions::default()
     };
-    let host = read_folder(top.into(), Some(path), &options, progress).map_err(failed)?;
+    let host = read_folder(top, Some(path), &options, progress).map_err(failed)?;
     add_tree(tree, at, host)
 }
 

@@ -3,7 +3,7 @@
 
 mod archive;
 mod file_at;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod folder;
 mod host_file;
 pub(crate) mod names;
@@ -14,7 +14,7 @@ mod zip_file;
 pub use archive::{ArchiveOptions, add_archive};
 pub(crate) use archive::{plain_tar, unpacked_limit};
 pub(crate) use file_at::FileAt;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub use folder::add_folder;
 pub use host_file::add_file;
 pub(crate) use volume::read_metadata;
@@ -57,7 +57,7 @@ pub enum SourceError {
         source: ReadError,
     },
     /// A folder cannot be read, or holds what no volume can.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     #[error("{}", folder.display())]
     Folder {
         /// The folder.

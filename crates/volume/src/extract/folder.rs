@@ -1,52 +1,16 @@
 //! Folders of the host, entered name by name through handles, so that no link leads anywhere else.
 
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use super::host::{self, Folder};
+use std::io;
 use std::sync::Arc;
-
-/// Names longer than this no host stores.
-const LONGEST_NAME: usize = 255;
 
 /// Handles kept open on the way down; further up they are opened again when needed.
 const OPEN_AT_ONCE: usize = 100;
 
-/// The host's form of a name, WTF-8; the reason where it would not be the name of one file in one folder.
-pub fn host_name(name: &[u16]) -> Result<Vec<u8>, &'static str> {
-    let bytes = cv_winname::wtf8::encode(name);
-    match bytes.as_slice() {
-        [] => Err("its name is empty"),
-        b"." | b".." => Err("its name is that of a directory's link to itself or its parent"),
-        name if name.contains(&b'/') => Err("its name holds `/`"),
-        name if name.contains(&0) => Err("its name holds a NUL character"),
-        name if name.len() > LONGEST_NAME => Err("its name is longer than the 255 bytes that hosts allow"),
-        _ => Ok(bytes),
-    }
-}
-
-/// Makes the folder `name` unless it is there. Something else of that name is an error, a link to a folder too.
-pub fn make(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => open(parent, name),
-        Err(error) => Err(error),
-    }
-}
-
-/// Opens the folder `name`, which must not be a link.
-pub fn open(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty())
-}
-
-/// Removes what is no folder.
-pub fn remove(parent: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::unlinkat(parent, name, AtFlags::empty())
-}
-
 /// The folders from the top down to where a walk is.
 #[derive(Debug)]
 pub struct Way {
-    top: Arc<OwnedFd>,
+    top: Arc<Folder>,
     steps: Vec<Step>,
 }
 
@@ -56,7 +20,7 @@ struct Step {
     record: u64,
     name: Vec<u8>,
     /// `None` where it was closed to keep few open, or could not be made.
-    folder: Option<Arc<OwnedFd>>,
+    folder: Option<Arc<Folder>>,
     is_there: bool,
 }
 
@@ -66,16 +30,16 @@ pub struct Left {
     /// The directory's record on the volume.
     pub record: u64,
     /// The folder.
-    pub folder: Arc<OwnedFd>,
+    pub folder: Arc<Folder>,
     /// The folder above.
-    pub above: Arc<OwnedFd>,
+    pub above: Arc<Folder>,
     /// Its name there.
     pub name: Vec<u8>,
 }
 
 impl Way {
     /// At the top.
-    pub fn new(top: Arc<OwnedFd>) -> Self {
+    pub fn new(top: Arc<Folder>) -> Self {
         Self { top, steps: Vec::new() }
     }
 
@@ -104,7 +68,7 @@ impl Way {
     }
 
     /// The lowest folder; `None` where it could not be made.
-    pub fn lowest(&mut self) -> Option<Arc<OwnedFd>> {
+    pub fn lowest(&mut self) -> Option<Arc<Folder>> {
         let Some(last) = self.steps.last() else {
             return Some(self.top.clone());
         };
@@ -115,7 +79,7 @@ impl Way {
             return Some(folder.clone());
         }
         let names = self.steps.iter().map(|step| step.name.as_slice());
-        let folder = Arc::new(open_below(&self.top, names).ok()?);
+        let folder = open_below(&self.top, names).ok()?;
         if let Some(last) = self.steps.last_mut() {
             last.folder = Some(folder.clone());
         }
@@ -123,7 +87,7 @@ impl Way {
     }
 
     /// Enters a folder; `None` stands for one that is not there, with all below it.
-    pub fn enter(&mut self, record: u64, name: Vec<u8>, folder: Option<OwnedFd>) {
+    pub fn enter(&mut self, record: u64, name: Vec<u8>, folder: Option<Folder>) {
         let is_there = folder.is_some();
         self.steps.push(Step {
             record,
@@ -138,17 +102,20 @@ impl Way {
 }
 
 /// Opens the folder that `names` lead to, none of which may be a link.
-pub fn open_below<'a>(top: &OwnedFd, names: impl Iterator<Item = &'a [u8]>) -> Result<OwnedFd, Errno> {
-    let mut folder = open(top, b".")?;
+pub fn open_below<'a>(top: &Arc<Folder>, names: impl Iterator<Item = &'a [u8]>) -> io::Result<Arc<Folder>> {
+    let mut folder = top.clone();
     for name in names {
-        folder = open(&folder, name)?;
+        folder = Arc::new(host::open(&folder, name)?);
     }
     Ok(folder)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use super::super::host::{host_name, make, open};
     use super::*;
+    use rustix::fs::AtFlags;
+    use std::os::fd::OwnedFd;
 
     fn units(text: &str) -> Vec<u16> {
         text.encode_utf16().collect()
@@ -169,7 +136,7 @@ mod tests {
     #[test]
     fn deep_ways_keep_few_handles() {
         let folder = tempfile::tempdir().unwrap();
-        let top = Arc::new(OwnedFd::from(std::fs::File::open(folder.path()).unwrap()));
+        let top = Arc::new(Folder::from(std::fs::File::open(folder.path()).unwrap()));
         let mut way = Way::new(top.clone());
         for record in 0..500 {
             let made = make(&way.lowest().unwrap(), b"d").unwrap();

@@ -13,24 +13,36 @@
 //! | times | modification and access time; all four in `ntfs_times` |
 //! | security, attributes, and so on | extended attributes, see [`kept`](crate::kept) |
 
-mod file;
+mod content;
 mod folder;
 mod link;
-mod metadata;
+mod loss;
 mod run;
 mod selection;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use crate::path::find;
 use cv_disk::{Cancelled, Progress, ReadError};
 use cv_ntfs::{FileError, Listing, Volume};
 pub use link::relative_target;
-pub use metadata::{Loss, Naming, keep};
+pub use loss::Loss;
 use run::Run;
 use selection::{Selection, selected};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(unix)]
+use unix as host;
+#[cfg(unix)]
+pub use unix::{Naming, keep};
+#[cfg(windows)]
+use windows as host;
+
+pub use host::{Folder, open_top};
 
 /// What becomes of links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -146,7 +158,7 @@ pub enum FailureReason {
     Content(#[source] ReadError),
     /// The host refused.
     #[error("cannot write it")]
-    Host(#[source] io::Error),
+    Host(#[from] io::Error),
     /// The host cannot have such a name.
     #[error("{0}")]
     Name(&'static str),
@@ -178,7 +190,7 @@ pub enum ExtractError {
 /// What fails alone is told in the outcome, and the rest is extracted.
 pub fn extract(
     volume: &Volume,
-    target: OwnedFd,
+    target: Folder,
     options: &ExtractOptions,
     progress: &dyn Progress,
 ) -> Result<ExtractOutcome, ExtractError> {
@@ -198,6 +210,7 @@ pub fn extract(
     progress.begin(total);
     let run = Run {
         volume,
+        #[cfg(unix)]
         naming: Naming::of(&target),
         top: Arc::new(target),
         options,

@@ -1,18 +1,15 @@
 //! An extraction under way: folders and files first, then further names and what folders keep.
 
-use super::folder::{self, Left, Way, host_name, open_below};
-use super::metadata::{self, Loss, Naming};
+use super::folder::{Left, Way, open_below};
+use super::host::{self, Folder, host_name};
 use super::selection::{Selection, selected};
-use super::{ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, file, link};
+use super::{ExtractOptions, ExtractOutcome, Failure, FailureReason, Links, Loss, link};
 use cv_disk::Progress;
 use cv_ntfs::structure::system_file::ROOT;
 use cv_ntfs::structure::{FileAttributes, FileReference};
 use cv_ntfs::{File, Listed, Listing, Volume};
-use rustix::fs::AtFlags;
-use rustix::io::Errno;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
@@ -29,7 +26,7 @@ const LISTED: usize = 1000;
 
 /// Files of one folder for a thread to write.
 struct Batch {
-    folder: Arc<OwnedFd>,
+    folder: Arc<Folder>,
     bytes: u64,
     tasks: Vec<Task>,
 }
@@ -56,8 +53,9 @@ impl Task {
 /// An extraction under way.
 pub struct Run<'a> {
     pub volume: &'a Volume,
-    pub naming: Naming,
-    pub top: Arc<OwnedFd>,
+    #[cfg(unix)]
+    pub naming: host::Naming,
+    pub top: Arc<Folder>,
     pub options: &'a ExtractOptions,
     pub progress: &'a dyn Progress,
     pub stop: AtomicBool,
@@ -146,12 +144,17 @@ impl Run<'_> {
                         }
                     };
                     if is_directory && !self.is_directory_link(listed) {
-                        let made = folder::make(&folder, &name);
-                        match &made {
-                            Ok(_) => self.told().directories += 1,
-                            Err(error) => self.fail(chosen.path.to_vec(), (*error).into()),
-                        }
-                        way.enter(record, name, made.ok());
+                        let made = match host::make(&folder, &name) {
+                            Ok(made) => {
+                                self.told().directories += 1;
+                                Some(made)
+                            }
+                            Err(error) => {
+                                self.fail(chosen.path.to_vec(), error.into());
+                                None
+                            }
+                        };
+                        way.enter(record, name, made);
                         return;
                     }
                     if is_directory {
@@ -198,7 +201,7 @@ impl Run<'_> {
             )
     }
 
-    fn write(&self, folder: &OwnedFd, task: Task, buffer: &mut Vec<u8>) {
+    fn write(&self, folder: &Folder, task: Task, buffer: &mut Vec<u8>) {
         let written = self
             .volume
             .file_by_reference(task.reference)
@@ -209,12 +212,12 @@ impl Run<'_> {
         }
     }
 
-    fn write_one(&self, file: &File, folder: &OwnedFd, task: &Task, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
+    fn write_one(&self, file: &File, folder: &Folder, task: &Task, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
         let name = &task.name;
         let link = match file.reparse_point()? {
             Some(point) if point.tag().is_name_surrogate() => point,
             _ => {
-                file::write_file(self, file, folder, name, &task.path, buffer)?;
+                host::write_file(self, file, folder, name, &task.path, buffer)?;
                 self.files.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
@@ -227,13 +230,13 @@ impl Run<'_> {
                 let is_bare = file.streams().iter().all(|stream| stream.name.is_empty());
                 let target = link::host_target(self.volume, &task.directory(), &link).filter(|_| is_bare);
                 if let Some(target) = target {
-                    file::make_link(self, file, &target, folder, name)?;
+                    host::make_link(self, file, &target, folder, name)?;
                     self.told().links += 1;
                     return Ok(());
                 }
             }
         }
-        file::keep_link(self, file, folder, name, &task.path)?;
+        host::keep_link(self, file, folder, name, &task.path)?;
         note(&mut self.told().links_kept, &task.path);
         Ok(())
     }
@@ -264,11 +267,7 @@ impl Run<'_> {
                 };
                 if listed.file.is_directory {
                     let is_link = self.is_directory_link(listed);
-                    let opened = if is_link {
-                        None
-                    } else {
-                        folder::open(&folder, &name).ok()
-                    };
+                    let opened = if is_link { None } else { host::open(&folder, &name).ok() };
                     way.enter(record, name, opened);
                     if chosen.is_wanted {
                         wanted.insert(record, chosen.path.to_vec());
@@ -296,18 +295,11 @@ impl Run<'_> {
         }
     }
 
-    fn add_name(&self, first: &[u8], folder: &OwnedFd, name: &[u8]) -> Result<(), FailureReason> {
+    fn add_name(&self, first: &[u8], folder: &Folder, name: &[u8]) -> Result<(), FailureReason> {
         let mut names: Vec<&[u8]> = first.split(|byte| *byte == b'/').collect();
         let last = names.pop().unwrap_or_default();
         let first_folder = open_below(&self.top, names.into_iter())?;
-        let link = || rustix::fs::linkat(&first_folder, last, folder, name, AtFlags::empty());
-        match link() {
-            Err(Errno::EXIST) if self.options.overwrite => {
-                folder::remove(folder, name)?;
-                Ok(link()?)
-            }
-            made => Ok(made?),
-        }
+        host::add_name((&*first_folder, last), folder, name, self.options.overwrite)
     }
 
     fn finish_folder(&self, left: &Left, wanted: &HashMap<u64, Vec<u8>>) {
@@ -315,12 +307,7 @@ impl Run<'_> {
         let Ok(file) = self.volume.file(left.record) else {
             return;
         };
-        let target = left.folder.as_fd();
-        file::keep_reparse_data(self, &file, target);
-        file::write_streams(self, &file, target, &left.above, &left.name, path, &mut Vec::new());
-        metadata::keep(&file, target, self.naming, self.options.security, |loss| {
-            self.lose(loss);
-        });
+        host::finish_folder(self, &file, left, path);
     }
 }
 

@@ -13,21 +13,28 @@
 //! | extended attributes of [`kept`](crate::kept) | what they keep |
 //! | owner and mode | a security descriptor, see [`HostSecurity`] |
 //! | FIFO, socket, device | left out |
+//!
+//! Folders of Windows are volumes already: files, streams, attributes, hard links and reparse data are taken over as they are.
+//! Security is not, so that the same files give the same volume whoever packs them; each file gets that of its place.
 
-mod attributes;
-mod link;
+#[cfg(target_os = "linux")]
+mod linux;
 mod source;
-mod streams;
-mod walk;
+#[cfg(windows)]
+mod windows;
 
+use crate::extract::Folder;
 use cv_disk::{Cancelled, Progress};
 use cv_ntfs::structure::NtfsTime;
 use cv_ntfs::write::{Compression, NameRule, Tree, TreeError};
+#[cfg(target_os = "linux")]
+use linux as host;
 pub use source::HostFolder;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+#[cfg(windows)]
+use windows as host;
 
 /// What symbolic links become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -91,6 +98,7 @@ pub struct Counted {
     pub first: Vec<u8>,
 }
 
+#[cfg(target_os = "linux")]
 impl Counted {
     fn note(&mut self, path: Vec<u8>) {
         if self.count == 0 {
@@ -166,10 +174,10 @@ pub enum FolderError {
 ///
 /// All problems are found before any is told.
 pub fn read_folder(
-    top: OwnedFd,
+    top: Folder,
     path: Option<PathBuf>,
     options: &FolderOptions,
     progress: &dyn Progress,
 ) -> Result<HostTree, FolderError> {
-    walk::walk(top, path, options, progress)
+    host::walk(top, path, options, progress)
 }

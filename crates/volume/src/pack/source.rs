@@ -1,28 +1,26 @@
 //! The host's files as the source of a volume's streams.
 
+use super::host::Opener;
+use crate::extract::Folder;
 use cv_ntfs::write::{OpenStream, Source, SourceError, StreamId};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Folders kept open for the files to come.
 const OPEN_AT_ONCE: usize = 64;
 
-/// A folder of the host with what is below it, each file and folder known by a number: 5 bytes and its name each.
+/// A folder of the host with what is below it, each file and folder known by a number: 6 bytes and its name each.
 #[derive(Debug)]
 pub struct HostFolder {
-    top: Arc<OwnedFd>,
+    top: Arc<Folder>,
     /// Where each folder's entry begins; the top has none.
     folders: Vec<usize>,
-    /// Entries: the number of the folder above in four bytes, the name's length in one, the name.
+    /// Entries: the number of the folder above in four bytes, the name's length in two, the name.
     entries: Vec<u8>,
-    open: Mutex<HashMap<u32, Arc<OwnedFd>>>,
-    /// Whether the host lets a file be opened without noting that it was read.
-    is_quiet: AtomicBool,
+    open: Mutex<HashMap<u32, Arc<Folder>>>,
+    opener: Opener,
 }
 
 /// The number of the top folder.
@@ -30,13 +28,13 @@ pub const TOP: u32 = 0;
 
 impl HostFolder {
     /// The folder `top` with nothing known below it.
-    pub fn new(top: OwnedFd) -> Self {
+    pub fn new(top: Folder) -> Self {
         Self {
             top: Arc::new(top),
             folders: vec![0],
             entries: Vec::new(),
             open: Mutex::new(HashMap::new()),
-            is_quiet: AtomicBool::new(true),
+            opener: Opener::default(),
         }
     }
 
@@ -44,9 +42,10 @@ impl HostFolder {
     pub fn add_file(&mut self, folder: u32, name: &[u8]) -> u64 {
         let token = self.entries.len();
         self.entries.extend_from_slice(&folder.to_le_bytes());
-        // No host has names of more than 255 bytes.
-        let name = &name[..name.len().min(255)];
-        self.entries.push(name.len() as u8);
+        // No host has names of more than a few hundred bytes, the name of a stream behind it included.
+        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        let name = &name[..usize::from(length)];
+        self.entries.extend_from_slice(&length.to_le_bytes());
         self.entries.extend_from_slice(name);
         token as u64
     }
@@ -62,8 +61,9 @@ impl HostFolder {
     fn entry(&self, token: usize) -> Option<(u32, &[u8])> {
         let rest = self.entries.get(token..)?;
         let (folder, rest) = rest.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first()?;
-        Some((u32::from_le_bytes(*folder), rest.get(..usize::from(*length))?))
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        Some((u32::from_le_bytes(*folder), rest.get(..length)?))
     }
 
     /// The path below the top, for people.
@@ -87,7 +87,7 @@ impl HostFolder {
     }
 
     /// Opens a folder by its number, entering each on the way without following links.
-    pub fn open_folder(&self, folder: u32) -> Result<Arc<OwnedFd>, Errno> {
+    pub fn open_folder(&self, folder: u32) -> io::Result<Arc<Folder>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = Vec::new();
         let mut current = folder;
@@ -104,8 +104,7 @@ impl HostFolder {
             }
         };
         for (number, name) in names.into_iter().rev() {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            handle = Arc::new(self.open_quietly(&handle, name, flags)?);
+            handle = Arc::new(self.opener.folder(&handle, name)?);
             if number == folder {
                 if open.len() >= OPEN_AT_ONCE {
                     open.clear();
@@ -117,23 +116,9 @@ impl HostFolder {
     }
 
     /// Opens a file for reading; a link is an error.
-    pub fn open_file(&self, folder: u32, name: &[u8]) -> Result<File, Errno> {
+    pub fn open_file(&self, folder: u32, name: &[u8]) -> io::Result<File> {
         let folder = self.open_folder(folder)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        self.open_quietly(&folder, name, flags).map(File::from)
-    }
-
-    /// Opens without leaving a trace in the access time, where the host allows that.
-    fn open_quietly(&self, folder: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        #[cfg(target_os = "linux")]
-        if self.is_quiet.load(Ordering::Relaxed) {
-            match rustix::fs::openat(folder, name, flags | OFlags::NOATIME, Mode::empty()) {
-                // Only owners may.
-                Err(Errno::PERM) => self.is_quiet.store(false, Ordering::Relaxed),
-                opened => return opened,
-            }
-        }
-        rustix::fs::openat(folder, name, flags, Mode::empty())
+        self.opener.file(&folder, name)
     }
 }
 
@@ -152,7 +137,7 @@ impl Source for HostFolder {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::io::Read;

@@ -1,7 +1,7 @@
 //! What a layer holds, as hivexregedit and the extracted files tell it, against what an installer was told to put there.
 
 use super::application::{Data, Installed, Root, Setting};
-use super::wine::succeed;
+use crate::wine::succeed;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -3,8 +3,8 @@
 
 mod application;
 mod captured;
+mod here;
 mod msi;
 mod nsis;
 mod outcomes;
 mod recorded;
-mod wine;

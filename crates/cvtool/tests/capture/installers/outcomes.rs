@@ -1,8 +1,8 @@
 //! Installers that want a restart, fail, or never end.
 
 use super::nsis::compile;
-use super::wine::{Prefix, record, succeed};
 use crate::tools::have;
+use crate::wine::{Prefix, record, succeed};
 use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ fn is_ready() -> bool {
     have(&["wine", "wineserver", "makensis"])
 }
 
-fn errors(output: &Output) -> String {
+pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn report(folder: &Path, name: &str) -> serde_json::Value {
+pub fn report(folder: &Path, name: &str) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
 /// The names in a folder.
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -30,7 +30,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// A script that writes a file, and what follows.
-fn script(rest: &str) -> String {
+pub fn script(rest: &str) -> String {
     format!(
         "Section\nSetOutPath `C:\\Program Files\\App`\nFileOpen $0 `$OUTDIR\\app.txt` w\nFileWrite $0 app\nFileClose $0\n\
          {rest}\nSectionEnd\n"

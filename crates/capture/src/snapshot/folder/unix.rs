@@ -1,49 +1,27 @@
-//! The snapshot of a folder of the host: a Wine prefix, or one laid out as drive C:.
+//! Folders of Unix.
 
-use super::files::{Entry, EntryId, EntryKind, FilesBuilder};
-use super::machine::{Problem, Snapshot, SnapshotError};
-use super::registry::{self, HiveFiles, Registry};
-use crate::rules::Platform;
+use super::Walked;
+use crate::snapshot::files::{Entry, EntryId, EntryKind, FilesBuilder};
+use crate::snapshot::machine::{Problem, SnapshotError};
+use crate::snapshot::registry;
 use cv_ntfs::structure::{FileAttributes, NtfsTime};
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The directory of a Wine prefix that is drive C:.
-pub const DRIVE_C: &str = "drive_c";
-
-pub fn snapshot(folder: &Path, threads: usize) -> Result<Snapshot, SnapshotError> {
-    let is_prefix = folder.join("system.reg").is_file() && folder.join(DRIVE_C).is_dir();
-    let top = if is_prefix {
-        folder.join(DRIVE_C)
-    } else {
-        folder.to_path_buf()
-    };
-    let mut walk = Walk::new(&top, is_prefix)?;
+/// Walks the folder `top`.
+pub fn walk(top: &Path, is_prefix: bool) -> Result<Walked, SnapshotError> {
+    let mut walk = Walk::new(top, is_prefix)?;
     while let Some((path, number)) = walk.pending.pop() {
         walk.directory(&path, number);
     }
-    let (files, twins) = walk.builder.finish();
-    let mut problems = walk.problems;
-    problems.extend(twins.into_iter().map(|path| Problem {
-        path: String::from_utf8_lossy(&path).into_owned(),
-        reason: "another name there differs from it in case alone".to_owned(),
-    }));
-    let mut registry = Registry::default();
-    if is_prefix {
-        registry::add_wine(&mut registry, folder, &files, &mut problems);
-    } else {
-        let hives = FolderHives { paths: walk.hive_paths };
-        registry = registry::of_hives(&files, &hives, threads, &mut problems);
-        registry::add_loose(&mut registry, folder, &mut problems);
-    }
-    Ok(Snapshot {
-        platform: if is_prefix { Platform::Wine } else { Platform::Windows },
-        files,
-        registry,
-        problems,
+    Ok(Walked {
+        builder: walk.builder,
+        problems: walk.problems,
+        hive_paths: walk.hive_paths,
     })
 }
 
@@ -51,7 +29,6 @@ struct Walk {
     builder: FilesBuilder,
     pending: Vec<(PathBuf, u32)>,
     problems: Vec<Problem>,
-    /// Where files stand that may be hives or their logs, by id.
     hive_paths: HashMap<EntryId, PathBuf>,
     top: PathBuf,
     is_prefix: bool,
@@ -162,60 +139,15 @@ fn ticks(time: SystemTime) -> u64 {
     time.unwrap_or_default().0
 }
 
-#[cfg(unix)]
 fn changed(metadata: &Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
     let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
     NtfsTime::from_unix(metadata.ctime(), nanoseconds).unwrap_or_default().0
 }
 
-#[cfg(not(unix))]
-fn changed(metadata: &Metadata) -> u64 {
-    metadata.modified().map_or(0, ticks)
-}
-
-#[cfg(unix)]
 fn id_of(metadata: &Metadata) -> EntryId {
-    use std::os::unix::fs::MetadataExt;
     EntryId(metadata.ino())
 }
 
-/// Without an inode there is no id to know a file by.
-#[cfg(not(unix))]
-fn id_of(_metadata: &Metadata) -> EntryId {
-    EntryId(0)
-}
-
-#[cfg(unix)]
 fn volume_of(metadata: &Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
     metadata.dev()
-}
-
-#[cfg(not(unix))]
-fn volume_of(_metadata: &Metadata) -> u64 {
-    0
-}
-
-struct FolderHives {
-    paths: HashMap<EntryId, PathBuf>,
-}
-
-impl HiveFiles for FolderHives {
-    fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, String> {
-        let path = self.paths.get(&entry.id).ok_or("no such file was listed")?;
-        read_file(path, limit).map_err(|error| error.to_string())
-    }
-}
-
-/// Reads a file of at most `limit` bytes.
-pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        let reason = format!("more than {limit} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-    }
-    Ok(bytes)
 }

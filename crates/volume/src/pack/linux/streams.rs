@@ -1,7 +1,7 @@
 //! The contents of files on their way into the tree.
 
-use super::FolderError;
 use super::walk::{Entry, Pending, Walk, file_type, stat};
+use crate::pack::FolderError;
 use cv_ntfs::structure::FileAttributes;
 use cv_ntfs::write::{Compression, FileId, Metadata, StreamContent, TreeError};
 use cv_winname::wtf8;

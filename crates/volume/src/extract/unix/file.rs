@@ -1,20 +1,17 @@
 //! One file from the volume to the host.
 
-use super::folder::remove;
-use super::metadata::{self, Loss};
-use super::run::Run;
-use super::{ExtractError, FailureReason, StreamPlace};
+use super::{Folder, host_name, metadata, remove};
+use crate::extract::content::{lies_elsewhere, write_content};
+use crate::extract::folder::Left;
+use crate::extract::run::Run;
+use crate::extract::{ExtractError, FailureReason, Loss, StreamPlace};
 use crate::kept::stream_attribute;
-use cv_disk::{ExtentKind, Extents, Progress, ReadAt};
-use cv_ntfs::structure::reparse::{ReparsePoint, ReparseTag};
-use cv_ntfs::structure::{AttributeType, FileAttributes};
+use cv_disk::ReadAt;
+use cv_ntfs::structure::AttributeType;
 use cv_ntfs::{File, Stream};
 use rustix::fs::{AtFlags, Mode, OFlags, Timestamps, XattrFlags};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// Bytes moved at once.
-pub const PIECE: usize = 1 << 20;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The longest stream that is tried as an extended attribute: what Linux allows.
 const LONGEST_ATTRIBUTE: u64 = 64 << 10;
@@ -23,7 +20,7 @@ const LONGEST_ATTRIBUTE: u64 = 64 << 10;
 pub fn write_file(
     run: &Run<'_>,
     file: &File,
-    folder: &OwnedFd,
+    folder: &Folder,
     name: &[u8],
     path: &[u8],
     buffer: &mut Vec<u8>,
@@ -39,9 +36,7 @@ pub fn write_file(
         }
     };
     let target = create(folder, name, run.options.overwrite)?;
-    let written = content.map_or(Ok(()), |content| {
-        write_content(&content, target.as_fd(), run.progress, buffer)
-    });
+    let written = content.map_or(Ok(()), |content| write_content(&content, &target, run.progress, buffer));
     if let Err(reason) = written {
         let _ = remove(folder, name);
         return Err(reason);
@@ -58,7 +53,7 @@ pub fn write_file(
 }
 
 /// Makes a file that was not there, whatever the name may have been before if `overwrite`.
-pub fn create(folder: &OwnedFd, name: &[u8], overwrite: bool) -> Result<OwnedFd, FailureReason> {
+fn create(folder: &Folder, name: &[u8], overwrite: bool) -> Result<std::fs::File, FailureReason> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o666));
     Ok(match open() {
@@ -67,70 +62,16 @@ pub fn create(folder: &OwnedFd, name: &[u8], overwrite: bool) -> Result<OwnedFd,
             open()?
         }
         opened => opened?,
-    })
-}
-
-/// Writes a stream into an empty file, leaving holes where nothing is stored.
-pub fn write_content(
-    content: &Stream,
-    target: BorrowedFd<'_>,
-    progress: &dyn Progress,
-    buffer: &mut Vec<u8>,
-) -> Result<(), FailureReason> {
-    if let Some(bytes) = content.resident() {
-        write_all(target, bytes, 0)?;
-        progress.advance(bytes.len() as u64)?;
-        return Ok(());
     }
-    let mut end = 0;
-    for extent in Extents::all(content) {
-        let extent = extent.map_err(FailureReason::Content)?;
-        if extent.kind != ExtentKind::Data {
-            progress.advance(extent.length)?;
-            continue;
-        }
-        let mut offset = extent.start;
-        while offset < extent.end() {
-            let length = (extent.end() - offset).min(PIECE as u64) as usize;
-            if buffer.len() < length {
-                buffer.resize(length, 0);
-            }
-            content
-                .read_at(&mut buffer[..length], offset)
-                .map_err(FailureReason::Content)?;
-            write_all(target, &buffer[..length], offset)?;
-            offset += length as u64;
-            progress.advance(length as u64)?;
-        }
-        end = extent.end();
-    }
-    if end < content.len() {
-        rustix::fs::ftruncate(target, content.len())?;
-    }
-    Ok(())
-}
-
-fn write_all(target: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(target, bytes, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(count) => {
-                bytes = &bytes[count..];
-                offset += count as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    .into())
 }
 
 /// Writes the named streams of `file`, whose own place is `target`.
-pub fn write_streams(
+fn write_streams(
     run: &Run<'_>,
     file: &File,
     target: BorrowedFd<'_>,
-    folder: &OwnedFd,
+    folder: &Folder,
     name: &[u8],
     path: &[u8],
     buffer: &mut Vec<u8>,
@@ -178,15 +119,15 @@ fn write_stream_file(
     run: &Run<'_>,
     stream: &Stream,
     stream_name: &[u16],
-    folder: &OwnedFd,
+    folder: &Folder,
     name: &[u8],
     times: &Timestamps,
     buffer: &mut Vec<u8>,
 ) -> Result<(), FailureReason> {
-    let stream_name = super::folder::host_name(stream_name).map_err(FailureReason::Name)?;
+    let stream_name = host_name(stream_name).map_err(FailureReason::Name)?;
     let name = [name, b":", &stream_name].concat();
     let target = create(folder, &name, run.options.overwrite)?;
-    write_content(stream, target.as_fd(), &cv_disk::Quiet, buffer).inspect_err(|_| {
+    write_content(stream, &target, &cv_disk::Quiet, buffer).inspect_err(|_| {
         let _ = remove(folder, &name);
     })?;
     if rustix::fs::futimens(&target, times).is_err() {
@@ -196,7 +137,7 @@ fn write_stream_file(
 }
 
 /// Keeps the reparse data of a file or directory that is no link; WOF's was used to read the content.
-pub fn keep_reparse_data(run: &Run<'_>, file: &File, target: BorrowedFd<'_>) {
+fn keep_reparse_data(run: &Run<'_>, file: &File, target: BorrowedFd<'_>) {
     if file.wof().is_some() || file.attribute(AttributeType::REPARSE_POINT, &[]).is_none() {
         return;
     }
@@ -209,39 +150,8 @@ pub fn keep_reparse_data(run: &Run<'_>, file: &File, target: BorrowedFd<'_>) {
     }
 }
 
-/// Whether the content that Windows would show lies somewhere else than in the file.
-fn lies_elsewhere(file: &File) -> bool {
-    const ELSEWHERE: [ReparseTag; 6] = [
-        ReparseTag::DEDUP,
-        ReparseTag::WIM,
-        ReparseTag::SIS,
-        ReparseTag::HSM,
-        ReparseTag::HSM2,
-        ReparseTag::WOF,
-    ];
-    let is_elsewhere = match file.reparse_point() {
-        Ok(Some(ReparsePoint::Other { tag, .. })) => ELSEWHERE.contains(&tag),
-        _ => false,
-    };
-    let recalled = FileAttributes::OFFLINE | FileAttributes::RECALL_ON_DATA_ACCESS;
-    let attributes = file
-        .standard_information()
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-        .base
-        .file_attributes;
-    is_elsewhere || attributes.intersects(recalled)
-}
-
 /// Makes a link; what had the name before goes if `overwrite`.
-pub fn make_link(
-    run: &Run<'_>,
-    file: &File,
-    target: &[u8],
-    folder: &OwnedFd,
-    name: &[u8],
-) -> Result<(), FailureReason> {
+pub fn make_link(run: &Run<'_>, file: &File, target: &[u8], folder: &Folder, name: &[u8]) -> Result<(), FailureReason> {
     let link = || rustix::fs::symlinkat(target, folder, name);
     match link() {
         Err(Errno::EXIST) if run.options.overwrite => {
@@ -259,11 +169,11 @@ pub fn make_link(
 }
 
 /// Keeps a link as what it is on the volume: an empty file or folder with reparse data.
-pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(), FailureReason> {
+pub fn keep_link(run: &Run<'_>, file: &File, folder: &Folder, name: &[u8], path: &[u8]) -> Result<(), FailureReason> {
     let target = if file.is_directory() {
-        super::folder::make(folder, name)?
+        super::make(folder, name)?
     } else {
-        create(folder, name, run.options.overwrite)?
+        create(folder, name, run.options.overwrite)?.into()
     };
     let value = file.value(AttributeType::REPARSE_POINT)?.unwrap_or_default();
     if let Err(error) = run.naming.set_reparse_data(target.as_fd(), &value) {
@@ -280,6 +190,28 @@ pub fn keep_link(run: &Run<'_>, file: &File, folder: &OwnedFd, name: &[u8], path
         run.lose(loss);
     });
     Ok(())
+}
+
+/// Gives a folder what the directory has, when nothing more comes into it.
+pub fn finish_folder(run: &Run<'_>, file: &File, left: &Left, path: &[u8]) {
+    let target = left.folder.as_fd();
+    keep_reparse_data(run, file, target);
+    write_streams(run, file, target, &left.above, &left.name, path, &mut Vec::new());
+    metadata::keep(file, target, run.naming, run.options.security, |loss| {
+        run.lose(loss);
+    });
+}
+
+/// Makes a further name of a file.
+pub fn add_name(first: (&Folder, &[u8]), folder: &Folder, name: &[u8], overwrite: bool) -> Result<(), FailureReason> {
+    let link = || rustix::fs::linkat(first.0, first.1, folder, name, AtFlags::empty());
+    match link() {
+        Err(Errno::EXIST) if overwrite => {
+            remove(folder, name)?;
+            Ok(link()?)
+        }
+        made => Ok(made?),
+    }
 }
 
 impl From<Errno> for FailureReason {

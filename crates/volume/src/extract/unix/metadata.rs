@@ -1,5 +1,6 @@
 //! What the host keeps of a file besides its content: times, and extended attributes for what it has no place for.
 
+use crate::extract::Loss;
 use crate::kept::{IMPLIED, Kept, usual_attributes};
 use cv_ntfs::structure::standard_information::StandardInformationBase;
 use cv_ntfs::structure::system_file::ROOT;
@@ -8,44 +9,6 @@ use cv_ntfs::{File, FileError};
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// What the host could not keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Loss {
-    /// Modification and access time.
-    Times,
-    /// `ntfs_times`.
-    ExactTimes,
-    /// `ntfs_attrib`.
-    Attributes,
-    /// `ntfs_acl`.
-    Security,
-    /// `ntfs_object_id`.
-    ObjectId,
-    /// `ntfs_ea`.
-    ExtendedAttributes,
-    /// `ntfs_dos_name`.
-    ShortName,
-    /// `ntfs_reparse_data` of a file that has content too.
-    ReparseData,
-}
-
-impl Loss {
-    /// What was lost, for people.
-    pub fn what(self) -> &'static str {
-        match self {
-            Self::Times => "times",
-            Self::ExactTimes => "creation and change times",
-            Self::Attributes => "file attributes",
-            Self::Security => "security descriptors",
-            Self::ObjectId => "object ids",
-            Self::ExtendedAttributes => "extended attributes",
-            Self::ShortName => "8.3 names",
-            Self::ReparseData => "reparse data",
-        }
-    }
-}
 
 /// How a target names what ntfs-3g calls `system.ntfs_…`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,49 +1,20 @@
-//! `cvtool capture run --wine`.
+//! An installer in a Wine prefix.
 
-use super::machine::Machine;
-use super::output::{LayerOutput, keep};
+use super::Arguments;
+use super::installer::words;
+use super::output::Output;
+use crate::capture::machine::Machine;
+use crate::capture::output::keep;
 use crate::image::source::Opening;
 use crate::volume::source::threads;
-use crate::{Outcome, interrupt, print};
+use crate::{Outcome, interrupt};
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
 use cv_capture::build::{Installer, LayerOptions, Sides, gather};
 use cv_capture::snapshot::readiness;
-use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Bytes of an installer's output that are kept.
-const MOST_OUTPUT: usize = 64 << 10;
-
-/// What to run, and where.
-#[derive(Debug, Args)]
-pub struct Arguments {
-    /// The Wine prefix; one that is not there is made
-    #[arg(long, value_name = "PREFIX")]
-    wine: PathBuf,
-
-    /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
-    timeout: u64,
-
-    /// Further exit codes that mean success, besides 0, 3010 and 1641
-    #[arg(long, value_name = "CODE")]
-    accept: Vec<i32>,
-
-    /// Keep everything that changed in this folder, for `capture rebuild`
-    #[arg(long, value_name = "FOLDER")]
-    state: Option<PathBuf>,
-
-    #[command(flatten)]
-    output: LayerOutput,
-
-    /// The installer and its arguments; an .msi is installed quietly
-    #[arg(last = true, required = true, value_name = "INSTALLER")]
-    command: Vec<OsString>,
-}
 
 impl Arguments {
     /// Runs the installer and makes the layer.
@@ -58,15 +29,7 @@ impl Arguments {
         let opening = Opening::default();
         let before = Machine::open(&self.wine, &opening, threads())?;
         let installer = wine.install(&self.command, deadline)?;
-        if let Some(code) = installer.exit_code
-            && !installer.succeeded()
-            && !self.accept.contains(&code)
-        {
-            for line in installer.output.lines() {
-                print::warn(&print::printable(line));
-            }
-            bail!("the installer failed: its exit code is {code}");
-        }
+        self.check(&installer)?;
         let after = Machine::open(&self.wine, &opening, threads())?;
         let platform = after.snapshot.platform;
         let rules = self.output.rules(platform)?;
@@ -150,59 +113,20 @@ impl Wine {
         let mut command = self.command(self.loader);
         let command = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context(self.loader)?;
-        // Programs that go on in the background hold the pipes open: their output is taken as it comes.
-        let output = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let pipes = [
-            child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-            child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-        ];
-        for mut pipe in pipes.into_iter().flatten() {
-            let output = output.clone();
-            std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-                    let mut output = output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    output.extend_from_slice(&buffer[..length]);
-                    let excess = output.len().saturating_sub(MOST_OUTPUT);
-                    output.drain(..excess);
-                }
-            });
-        }
+        let output = Output::of(&mut child);
         let code = self.wait(&mut child, deadline)?;
         self.settle(deadline)?;
-        let output = output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok((code, String::from_utf8_lossy(&output).into_owned()))
+        Ok((code, output.text()))
     }
 
     /// Runs the installer, and what is to run after a restart where it wants one.
     fn install(&self, command: &[OsString], deadline: Instant) -> anyhow::Result<Installer> {
-        let (program, arguments) = command.split_first().context("no installer is given")?;
-        let path = Path::new(program);
-        let program = if path.is_file() {
-            path.canonicalize()?.into_os_string()
-        } else {
-            program.clone()
-        };
-        let mut all: Vec<OsString> = Vec::new();
-        if path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case(OsStr::new("msi")))
-        {
-            // Windows Installer takes no path of the host.
+        // Windows Installer takes no path of the host.
+        let all = words(command, |path| {
             let mut windows = OsString::from("Z:");
-            windows.push(program.to_string_lossy().replace('/', r"\"));
-            all.extend(["msiexec".into(), "/i".into(), windows]);
-            if !arguments
-                .iter()
-                .any(|argument| argument.to_string_lossy().to_lowercase().starts_with("/q"))
-            {
-                all.push("/qn".into());
-            }
-            all.push("/norestart".into());
-        } else {
-            all.push(program);
-        }
-        all.extend_from_slice(arguments);
+            windows.push(path.to_string_lossy().replace('/', r"\"));
+            windows
+        })?;
         let started = Instant::now();
         let (exit_code, output) = self.run(&all, deadline)?;
         let installer = Installer {

@@ -85,6 +85,22 @@ impl Prefix {
         value[value.find('"').unwrap() + 1..value.len() - 1].replace(r"\\", "\\")
     }
 
+    /// Runs a program, and waits until nothing of the prefix runs any more.
+    pub fn run(&self, folder: &Path, program: &str) -> std::process::ExitStatus {
+        let mut command = Command::new("wine");
+        let command = command.arg(program).current_dir(folder);
+        let status = quiet(command).env("WINEPREFIX", self.path()).status().unwrap();
+        self.settle();
+        status
+    }
+
+    /// Waits until no program runs in the prefix, and its registry is written.
+    pub fn settle(&self) {
+        let mut command = Command::new("wineserver");
+        let status = quiet(command.arg("-w")).env("WINEPREFIX", self.path()).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Whether programs run in the prefix.
     pub fn is_in_use(&self) -> bool {
         // Signal 0 only asks.

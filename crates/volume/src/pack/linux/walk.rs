@@ -2,9 +2,9 @@
 
 use super::attributes::{Brought, Reader};
 use super::link::{LinkTarget, ntfs_target};
-use super::source::{HostFolder, TOP};
-use super::{FolderError, FolderOptions, HostSecurity, HostTimes, HostTree, LeftOut, Problem, SymlinkStyle};
 use crate::kept::{IMPLIED, usual_attributes};
+use crate::pack::source::{HostFolder, TOP};
+use crate::pack::{FolderError, FolderOptions, HostSecurity, HostTimes, HostTree, LeftOut, Problem, SymlinkStyle};
 use crate::place_security::{FolderSecurity, PlaceSecurity};
 use cv_disk::Progress;
 use cv_ntfs::structure::reparse::ReparsePoint;
@@ -143,10 +143,7 @@ impl Walk<'_> {
     }
 
     fn top(&mut self) -> Result<(), FolderError> {
-        let folder = self
-            .source
-            .open_folder(TOP)
-            .map_err(|error| FolderError::Folder(error.into()))?;
+        let folder = self.source.open_folder(TOP).map_err(FolderError::Folder)?;
         let stat = stat(&folder, b".").map_err(|error| FolderError::Folder(error.into()))?;
         let brought = self.reader.read(&proc_path(&folder, b".")).unwrap_or_default();
         let security = match (&brought.security, self.options.security) {
@@ -178,7 +175,7 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, directory: &Pending) -> Result<(), FolderError> {
-        let read = || -> rustix::io::Result<(Arc<OwnedFd>, Vec<Vec<u8>>)> {
+        let read = || -> std::io::Result<(Arc<OwnedFd>, Vec<Vec<u8>>)> {
             let folder = self.source.open_folder(directory.number)?;
             let mut names = Vec::new();
             for entry in Dir::read_from(&folder)? {
