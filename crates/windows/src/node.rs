@@ -74,7 +74,7 @@ impl Access {
             Self::List => look | READ_CONTROL | LIST,
             Self::Change => look | READ_DATA | WRITE_DATA | WRITE_ATTRIBUTES,
             Self::ChangeBasic => look | WRITE_ATTRIBUTES,
-            Self::Remove => look | DELETE,
+            Self::Remove => look | DELETE | WRITE_ATTRIBUTES,
         }
     }
 }
@@ -248,10 +248,16 @@ impl Node {
         Ok(opened)
     }
 
-    /// Removes a file, a link or an empty folder.
+    /// Removes a file, one that is not to be written too, a link or an empty folder.
     pub fn remove(&self, name: &[u16]) -> io::Result<()> {
         const DISPOSITION: i32 = 13;
+        const READ_ONLY: u32 = 1;
         let node = self.open(name, Access::Remove)?;
+        let mut basic = node.basic()?;
+        if basic.attributes & READ_ONLY != 0 {
+            basic.attributes &= !READ_ONLY;
+            node.set_basic(&basic)?;
+        }
         file::set_information(&node.handle, DISPOSITION, &[1], 1)
     }
 

@@ -200,6 +200,11 @@ pub fn extract(
         .map(|path| find(volume, path).map(|found| found.path()))
         .collect::<Result<Vec<_>, _>>()?;
     let selection = Selection { wanted };
+    #[cfg(windows)]
+    if options.security {
+        // Without these, files keep those owners that the user may give.
+        cv_windows::machine::restore_everything();
+    }
     let listing = Listing::of(volume, options.threads);
     let mut total = 0;
     selected(volume, &listing, &selection, options.system_files, &mut |chosen| {

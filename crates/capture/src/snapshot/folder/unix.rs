@@ -114,6 +114,9 @@ impl Walk {
         if kind == EntryKind::File && metadata.permissions().readonly() {
             entry.attributes = FileAttributes::READONLY.bits();
         }
+        if self.is_prefix && kind == EntryKind::File {
+            entry.attributes |= kept_attributes(&host.path());
+        }
         if kind == EntryKind::Link {
             match fs::read_link(host.path()) {
                 Ok(target) => entry.reparse = Some(target.as_os_str().as_encoded_bytes().to_vec()),
@@ -129,6 +132,22 @@ impl Walk {
             None => self.problem(&host.path(), "more names than a snapshot can have"),
         }
     }
+}
+
+/// The attributes that Wine, like Samba, keeps of a file in an extended attribute of the host.
+fn kept_attributes(path: &Path) -> u32 {
+    let mut value = [0; 16];
+    let kept = FileAttributes::HIDDEN | FileAttributes::SYSTEM;
+    let Ok(length) = rustix::fs::lgetxattr(path, "user.DOSATTRIB", &mut value[..]) else {
+        return 0;
+    };
+    // A number as C writes it; Samba may have put a structure behind it.
+    let text = value[..length].split(|byte| *byte == 0).next().unwrap_or_default();
+    let digits = text
+        .strip_prefix(b"0x")
+        .and_then(|digits| std::str::from_utf8(digits).ok());
+    let bits = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    bits.unwrap_or_default() & kept.bits()
 }
 
 fn ticks(time: SystemTime) -> u64 {

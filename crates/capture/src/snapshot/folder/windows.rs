@@ -21,9 +21,11 @@ pub fn walk(top: &Path, is_prefix: bool) -> Result<Walked, SnapshotError> {
 /// Walks the drive that Windows runs from, but what is at the paths `leave_out`.
 pub fn live(drive: &Path, leave_out: &[PathBuf]) -> Result<Walked, SnapshotError> {
     let left_out = leave_out.iter().filter_map(|path| {
-        let name = path.file_name()?.as_encoded_bytes();
-        let (id, _) = Node::top(path).ok()?.id_and_links().ok()?;
-        Some((EntryId(id), name.to_vec()))
+        // The name as the drive has it.
+        let path = path.canonicalize().ok()?;
+        let name = path.file_name()?.as_encoded_bytes().to_vec();
+        let (id, _) = Node::top(&path).ok()?.id_and_links().ok()?;
+        Some((EntryId(id), name))
     });
     Ok(Walk::new(drive, false, true, left_out.collect())?.walk())
 }

@@ -3,7 +3,7 @@
 use super::application::{ENVIRONMENT, files, wheel};
 use super::nsis::compile;
 use super::outcomes::{errors, names, report, script};
-use super::recorded::{Recorder, TOOLS, install};
+use super::recorded::{Recorder, TOOLS, attributes, install};
 use super::{msi, nsis};
 use crate::tools::have;
 use crate::wine::{Exe, Prefix, exe, succeed};
@@ -45,6 +45,7 @@ fn nsis_is_recorded_where_it_runs() {
         &files,
         &[r"C:\Program Files\CMake\uninstall.exe", nsis::SHORTCUT],
     );
+    assert!(attributes(folder, nsis::HIDDEN).contains('h'));
 }
 
 #[test]
@@ -158,7 +159,11 @@ fn an_installer_that_fails_or_hangs_makes_no_layer() {
     let prefix = Prefix::new();
     // All of the number is kept, where Linux keeps a byte of it.
     compile(folder, "fail", &script("SetErrorLevel 70000"));
-    compile(folder, "hang", &script("Sleep 600000"));
+    compile(
+        folder,
+        "hang",
+        &script("FileOpen $0 `$OUTDIR\\hangs.txt` w\nFileClose $0\nSleep 600000"),
+    );
     compile(folder, "leave", &script("Exec `\"$EXEDIR\\hang.exe\" /S`"));
     let there = names(folder);
     let output = record(exe, folder, &prefix, &[], &["fail.exe", "/S"]);
@@ -176,6 +181,23 @@ fn an_installer_that_fails_or_hangs_makes_no_layer() {
         assert!(started.elapsed() < Duration::from_secs(60));
         assert_eq!(names(folder), there, "{installer}");
     }
+    // Nor does it go on without the cvtool that started it.
+    let arguments = ["capture", "run", "-o", "live.vhdx", "--", "hang.exe", "/S"];
+    let installed = prefix.path().join("drive_c/Program Files/App/hangs.txt");
+    std::fs::remove_file(&installed).unwrap();
+    let started = Instant::now();
+    let mut child = exe.command(&prefix, folder, arguments).spawn().unwrap();
+    while !installed.exists() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while prefix.is_in_use() {
+        assert!(started.elapsed() < Duration::from_secs(90));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::fs::remove_dir_all(folder.join("live.vhdx.state")).unwrap();
     let output = record(exe, folder, &prefix, &["--accept", "70000"], &["fail.exe", "/S"]);
     assert!(output.status.success(), "{}", errors(&output));
 }
@@ -202,13 +224,32 @@ fn keys_that_few_programs_can_make_are_recorded_in_two_steps() {
     let folder = temporary.path();
     let prefix = Prefix::new();
     program(folder, "odd_keys");
-    exe.succeed(&prefix, folder, ["capture", "start", "--state", "state"]);
+    // What is noted of the machine is no part of it, wherever it is kept.
+    let state = r"C:\Odd State";
+    exe.succeed(&prefix, folder, ["capture", "start", "--state", state]);
     let status = prefix.run(folder, "odd_keys.exe");
     assert!(status.success(), "{status}");
     exe.succeed(
         &prefix,
         folder,
-        ["capture", "finish", "--state", "state", "-o", "odd.vhdx"],
+        [
+            "capture",
+            "finish",
+            "--state",
+            r"c:\odd state",
+            "-o",
+            "odd.vhdx",
+            "--report",
+            "odd.json",
+        ],
+    );
+    let report = report(folder, "odd.json");
+    let items = report["items"].as_array().unwrap();
+    assert!(
+        items
+            .iter()
+            .all(|item| item["path"].as_str().unwrap().starts_with("HKEY_")),
+        "{report:#}"
     );
     succeed(folder, ["verify", "odd.vhdx"]);
     succeed(folder, ["extract", "odd.vhdx", "-C", "out", "/Hives"]);

@@ -83,6 +83,9 @@ fn unset(script: &mut String, setting: &Setting) {
     }
 }
 
+/// A file that the installer hides.
+pub const HIDDEN: &str = r"C:\Program Files\CMake\bin\cmcldeps.exe";
+
 fn script(files: &[Installed]) -> String {
     let mut script = format!("InstallDir `{FOLDER}`\nSection\nSetShellVarContext all\n");
     let mut uninstall = "Section Uninstall\nSetShellVarContext all\n".to_owned();
@@ -95,6 +98,7 @@ fn script(files: &[Installed]) -> String {
         )
         .unwrap();
     }
+    writeln!(script, "SetFileAttributes `{HIDDEN}` HIDDEN").unwrap();
     for setting in own_settings() {
         write(&mut script, &setting);
         unset(&mut uninstall, &setting);

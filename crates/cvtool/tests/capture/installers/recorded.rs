@@ -79,6 +79,13 @@ pub fn install(
     original
 }
 
+/// What a layer says of a file's attributes, a letter each.
+pub fn attributes(folder: &Path, place: &str) -> String {
+    let place = place.replace('\\', "/").replacen("C:", "/Files", 1);
+    let told = succeed(folder, ["ls", "-l", "live.vhdx", &place]);
+    told.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// What lnkinfo tells of a shortcut.
 fn shortcut(folder: &Path, place: &str) -> String {
     let path = place.replace('\\', "/").replacen("C:", "live.vhdx.extracted/Files", 1);
@@ -108,6 +115,7 @@ fn nsis_installs_and_removes() {
         &files,
         &more,
     );
+    assert!(attributes(folder, nsis::HIDDEN).contains('h'));
     let told = shortcut(folder, nsis::SHORTCUT);
     assert!(
         told.contains(r"CMake\bin\cmake.exe") && told.contains("--help"),

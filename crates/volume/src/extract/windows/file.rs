@@ -127,6 +127,8 @@ fn keep(run: &Run<'_>, file: &File, folder: &Folder, name: &[u16]) {
             run.lose(loss);
         }
     }
+    // Whatever the security will be, the times come after it.
+    let node = folder.open(name, Access::ChangeBasic);
     if run.options.security {
         let kept = match file.security_descriptor() {
             Ok(Some(descriptor)) => folder.set_security(name, descriptor.as_ref()).is_ok(),
@@ -137,9 +139,7 @@ fn keep(run: &Run<'_>, file: &File, folder: &Folder, name: &[u16]) {
             run.lose(Loss::Security);
         }
     }
-    let kept = folder
-        .open(name, Access::ChangeBasic)
-        .and_then(|node| node.set_basic(&basic_of(file)));
+    let kept = node.and_then(|node| node.set_basic(&basic_of(file)));
     if kept.is_err() {
         run.lose(Loss::Times);
         run.lose(Loss::Attributes);
