@@ -115,7 +115,6 @@ mod tests {
     use super::super::host::{host_name, make, open};
     use super::*;
     use rustix::fs::AtFlags;
-    use std::os::fd::OwnedFd;
 
     fn units(text: &str) -> Vec<u16> {
         text.encode_utf16().collect()
