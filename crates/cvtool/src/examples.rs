@@ -357,6 +357,17 @@ const EXAMPLES: &[Examples] = &[
             "cvtool writable repair changes --base windows.vhdx --layer app-2.vhdx",
         )],
     ),
+    (
+        "writable pack",
+        &[(
+            "to store it, or to take it to another machine",
+            "cvtool writable pack changes -o changes.vhdx",
+        )],
+    ),
+    (
+        "writable unpack",
+        &[("a folder again", "cvtool writable unpack changes.vhdx changes")],
+    ),
     ("completions", &[("for this user's bash", "cvtool completions bash")]),
     ("man", &[("a page for each command", "cvtool man -o man1")]),
 ];

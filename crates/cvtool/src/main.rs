@@ -28,7 +28,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
 struct Arguments {
-    /// Say more: the causes of an error, line by line
+    /// Say more: the causes of an error, line by line; what happens to a mount, on standard error
     #[arg(short, long, global = true)]
     verbose: bool,
 
@@ -134,6 +134,8 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     interrupt::listen();
+    #[cfg(target_os = "linux")]
+    mount::log::begin(arguments.verbose);
     match arguments.command.run() {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),

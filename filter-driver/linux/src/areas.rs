@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(crate) const AREAS: &str = "areas";
 
 /// The folder of what is forgotten.
-const SESSION: &str = "session";
+pub(crate) const SESSION: &str = "session";
 
 /// The folders that are open already, and how others are opened.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::member::Site;
 use crate::scripts::{Runner, ScriptRun};
 use crate::sources::{Allowed, Base, LayerOptions, SourceError, open_folder};
 use crate::view::{Changed, MemberFacts, NewMember, Notice, View, ViewOptions};
+use crate::writable::{PackError, WritableImage};
 use cv_overlay::policy::RuleRef;
 use cv_overlay::{LayerId, NamePath, Names, Role};
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
@@ -32,7 +33,8 @@ pub struct MountOptions {
     pub base: PathBuf,
     /// Layers in their images, the lowest first.
     pub layers: Vec<PathBuf>,
-    /// The folder that takes the writes.
+    /// The folder that takes the writes, or a layer of the kind `writable`, which is unpacked beside itself and packed when the
+    /// mount ends.
     pub writable: Option<PathBuf>,
     /// Where images may be found that others need.
     pub allowed: Allowed,
@@ -113,6 +115,9 @@ pub enum MountError {
     /// The base is to take writes, and cannot.
     #[error("{} is no folder, so it takes no writes", .0.display())]
     BaseReadOnly(PathBuf),
+    /// The image that is to take the writes cannot be used.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// There are more layers than inodes can tell apart.
     #[error("no more than 65534 layers can be attached during a mount")]
     TooMany,
@@ -154,6 +159,7 @@ pub struct Mounted {
     stop: Sender<Event>,
     unmounter: fuser::SessionUnmounter,
     scripts: Vec<(PathBuf, ScriptRun)>,
+    image: Option<WritableImage>,
     _control: Server,
 }
 
@@ -285,6 +291,15 @@ impl Mounted {
             source,
         };
         let base = Base::open(&options.base, &options.allowed)?;
+        let image = options.writable.as_deref().filter(|writable| writable.is_file());
+        let image = image
+            .map(|image| WritableImage::open(image, &options.allowed))
+            .transpose()?;
+        let mut options = options.clone();
+        if let Some(image) = &image {
+            options.writable = Some(image.folder().to_path_buf());
+        }
+        let options = &options;
         let names = Arc::new(base.names(options.case_sensitive));
         let site = base.site();
         let Gathered {
@@ -341,6 +356,7 @@ impl Mounted {
         Ok(Self {
             scripts,
             running,
+            image,
             events,
             stop,
             unmounter,
@@ -366,7 +382,11 @@ impl Mounted {
     /// Waits until the mount ends: unmounted by somebody, or stopped. What was written to be forgotten is gone then.
     pub fn wait(mut self) -> io::Result<()> {
         let ended = self.wait_for_end();
-        self.running.leave().and(ended)
+        let left = self.running.leave();
+        if let Some(image) = &self.image {
+            image.pack().map_err(io::Error::other)?;
+        }
+        left.and(ended)
     }
 
     fn wait_for_end(&mut self) -> io::Result<()> {
@@ -416,7 +436,7 @@ fn tell_kernel(running: &Arc<Running>) -> io::Result<()> {
 }
 
 /// Takes a mount from sight that is in use.
-fn detach(mountpoint: &Path) -> io::Result<()> {
+pub(crate) fn detach(mountpoint: &Path) -> io::Result<()> {
     if rustix::mount::unmount(mountpoint, rustix::mount::UnmountFlags::DETACH).is_ok() {
         return Ok(());
     }

@@ -10,12 +10,13 @@ use cv_disk::ReadAt;
 use cv_image::{Gate, Image, OpenOptions};
 use cv_ntfs::structure::FileReference;
 use cv_ntfs::{FileError, Volume};
+use cv_overlay::policy::Rule;
 use cv_overlay::{LayerId, Names, Role};
 use layerfmt::content::HiveName;
 use layerfmt::index::{Index, Limits};
 use layerfmt::read::{Layer, LayerError, OpenError};
 use layerfmt::stack::{file_rules, key_rules};
-use layerfmt::{FILES_DIRECTORY, INDEX_NAME, Sha256Sum};
+use layerfmt::{FILES_DIRECTORY, INDEX_NAME, Manifest, Sha256Sum};
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -109,7 +110,7 @@ pub struct Opened {
     /// What it is called; the id and the role are the stack's.
     pub facts: MemberFacts,
     /// The rules of its manifest.
-    pub rules: Vec<cv_overlay::policy::Rule>,
+    pub rules: Vec<Rule>,
     /// The thing itself.
     pub member: Arc<Member>,
     /// Rules that cannot be read, and what is wrong with them.
@@ -305,57 +306,46 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
         let _span = tracing::debug_span!("verify").entered();
         judge(&layer, integrity.trust.as_deref()).map_err(untrusted)?
     };
-    let packed = layer.index_bytes().map_err(refused)?;
-    if integrity.is_index_checked() {
-        check_sealed(&layer, &packed).map_err(untrusted)?;
+    // A large layer that hides nothing is attached as fast as a small one: its index is not read.
+    let is_index_needed = integrity.is_index_checked() || options.scripts || layer.manifest().counts.may_hide();
+    let packed = is_index_needed
+        .then(|| layer.index_bytes())
+        .transpose()
+        .map_err(refused)?;
+    if let Some(packed) = packed.as_deref().filter(|_| integrity.is_index_checked()) {
+        check_sealed(&layer, packed).map_err(untrusted)?;
     }
     let mut verify_us = micros(begun);
-    let files = volume.open_str(FILES_DIRECTORY);
-    let root = match files {
-        Ok(files) => Some(files.reference()),
-        Err(FileError::NotFound { .. }) => None,
-        Err(source) => {
-            return Err(SourceError::File {
-                path,
-                source: Box::new(source),
-            });
-        }
-    };
+    let root = root_of(&volume, &path)?;
     // What the index says of single files is not kept: a large layer takes no more memory than a small one.
-    let index = Index::parse(&packed, &Limits::default()).map_err(|source| refused(LayerError::Index(source)))?;
-    drop(packed);
-    let marks = Marks::of(&index, names);
+    let index = packed.map(|packed| Index::parse(&packed, &Limits::default()));
+    let index = index.transpose().map_err(|source| refused(LayerError::Index(source)))?;
+    let marks = index.as_ref().map_or_else(Marks::none, |index| Marks::of(index, names));
     let mut member = NtfsMember::new(volume, root, names.clone(), marks);
     member.stand_in(options.site);
-    if integrity.verify_reads {
+    if let Some(index) = index.as_ref().filter(|_| integrity.verify_reads) {
         let begun = Instant::now();
         let blocks = layer.blocks().map_err(refused)?;
         let (cache, events) = (integrity.cache.clone(), integrity.events.clone());
-        member.verify_by(Arc::new(Verifier::new(path.clone(), &index, blocks, cache, events)));
+        member.verify_by(Arc::new(Verifier::new(path.clone(), index, blocks, cache, events)));
         verify_us += micros(begun);
     }
-    let scripts = options
-        .scripts
-        .then(|| ScriptSet::read(&layer, &index))
+    let scripts = index
+        .as_ref()
+        .filter(|_| options.scripts)
+        .map(|index| ScriptSet::read(&layer, index))
         .transpose()
         .map_err(|source| SourceError::Script {
             path: path.clone(),
             source: Box::new(source),
         })?;
-    let script_names = ScriptSet::names(&index);
+    let script_names = ScriptSet::names(&layer).map_err(|source| SourceError::File {
+        path: path.clone(),
+        source: Box::new(source),
+    })?;
     drop(index);
     let manifest = layer.manifest();
-    let (mut rules, mut faulty_rules) = file_rules(manifest);
-    for rule in &mut rules {
-        options.site.rule_in_view(&mut rule.pattern);
-    }
-    let of_keys = HiveName::ALL.into_iter().flat_map(|hive| key_rules(manifest, hive).1);
-    // One that is of no hive is told once, not once for each.
-    for error in of_keys {
-        if !faulty_rules.contains(&error) {
-            faulty_rules.push(error);
-        }
-    }
+    let (rules, faulty_rules) = rules_of(manifest, options.site);
     let facts = MemberFacts {
         name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
         signature,
@@ -365,12 +355,40 @@ pub fn open_layer(path: &Path, options: &LayerOptions, names: &Arc<Names>) -> Re
     };
     Ok(Opened {
         rules,
-        faulty_rules: faulty_rules.iter().map(ToString::to_string).collect(),
+        faulty_rules,
         scripts: scripts.map(Arc::new),
         registry: Some(Arc::new(LayerRegistry::new(path, layer))),
         verify_us,
         ..Opened::new(facts, Member::Ntfs(member))
     })
+}
+
+/// The directory of a layer's file tree, where it has one.
+fn root_of(volume: &Volume, path: &Path) -> Result<Option<FileReference>, SourceError> {
+    match volume.open_str(FILES_DIRECTORY) {
+        Ok(files) => Ok(Some(files.reference())),
+        Err(FileError::NotFound { .. }) => Ok(None),
+        Err(source) => Err(SourceError::File {
+            path: path.to_path_buf(),
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// The rules for paths of a view, and what is wrong with rules that cannot be read.
+fn rules_of(manifest: &Manifest, site: Site) -> (Vec<Rule>, Vec<String>) {
+    let (mut rules, mut faulty) = file_rules(manifest);
+    for rule in &mut rules {
+        site.rule_in_view(&mut rule.pattern);
+    }
+    let of_keys = HiveName::ALL.into_iter().flat_map(|hive| key_rules(manifest, hive).1);
+    // One that is of no hive is told once, not once for each.
+    for error in of_keys {
+        if !faulty.contains(&error) {
+            faulty.push(error);
+        }
+    }
+    (rules, faulty.iter().map(ToString::to_string).collect())
 }
 
 fn micros(since: Instant) -> u64 {

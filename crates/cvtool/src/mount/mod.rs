@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod detach;
+pub mod log;
 pub mod order;
 pub mod run;
 pub mod start;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The Wine prefix that everything stands on; it is not written
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, visible_alias = "base", value_name = "PREFIX")]
     prefix: PathBuf,
 
     /// A layer in its disk image; each stands above those before it

@@ -1,6 +1,6 @@
 //! `cvtool mount`.
 
-use super::tell_scripts;
+use super::{log, tell_scripts};
 use crate::{Outcome, interrupt, print};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -30,8 +30,9 @@ pub struct Arguments {
     #[arg(long = "layer", value_name = "LAYER")]
     layers: Vec<PathBuf>,
 
-    /// The folder that takes the writes; without it the view is read-only
-    #[arg(long, value_name = "DIR")]
+    /// The folder that takes the writes, or a layer of kind `writable`, unpacked beside it until the mount ends; without it the
+    /// view is read-only
+    #[arg(long, value_name = "DIR|IMAGE")]
     writable: Option<PathBuf>,
 
     /// Where the view is to be seen: an empty folder
@@ -203,7 +204,8 @@ fn run_in_background() -> anyhow::Result<Outcome> {
         .env(BACKGROUND, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        // Where it tells what happens it goes on when this process has ended.
+        .stderr(if log::is_on() { Stdio::inherit() } else { Stdio::piped() })
         // Ctrl-C at this terminal is not meant for it.
         .process_group(0)
         .spawn()

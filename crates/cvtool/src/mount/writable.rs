@@ -1,9 +1,11 @@
 //! `cvtool writable`.
 
-use crate::{Outcome, print};
+use crate::image::source::Opening;
+use crate::layer::output::{self, LayerOutput};
+use crate::{Outcome, print, progress};
 use clap::{Args, Subcommand};
 use layerfs::sources::Allowed;
-use layerfs::writable::{Finding, Problem, check, repair};
+use layerfs::writable::{Finding, Problem, Unmounted, check, repair, unpack};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -14,6 +16,61 @@ pub enum Command {
     Check(Arguments),
     /// Take that out of it: whiteouts go, files are set aside in `.cvlayer/set-aside`
     Repair(Arguments),
+    /// Make a layer of kind `writable` of a writable folder, which stays as it is
+    Pack(Pack),
+    /// Make a writable folder of a layer of kind `writable`
+    Unpack(Unpack),
+}
+
+/// What to pack, and into what.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// The writable folder, which is not mounted
+    folder: PathBuf,
+
+    /// The new layer; its extension says the container
+    #[arg(short, long, value_name = "LAYER")]
+    output: PathBuf,
+
+    /// The new layer's name; without it that of the folder
+    #[arg(long)]
+    name: Option<String>,
+
+    #[command(flatten)]
+    written: LayerOutput,
+}
+
+/// What to unpack, and into what.
+#[derive(Debug, Args)]
+pub struct Unpack {
+    /// The layer
+    layer: PathBuf,
+
+    /// The new folder, which is not there yet or empty
+    folder: PathBuf,
+
+    #[command(flatten)]
+    opening: Opening,
+}
+
+impl Pack {
+    fn run(&self) -> anyhow::Result<Outcome> {
+        let folder = Unmounted::open(&self.folder)?;
+        let path = self.folder.canonicalize()?;
+        let named = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self.name.clone().or(named).unwrap_or_default();
+        let content = folder.content(&name, &progress::Bar::new("Reading"))?;
+        self.written.write(&content, &self.output, None)?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl Unpack {
+    fn run(&self) -> anyhow::Result<Outcome> {
+        let (layer, _) = output::open(&self.layer, &self.opening)?;
+        unpack(&self.layer, &layer, &self.folder)?;
+        Ok(Outcome::Done)
+    }
 }
 
 /// Which folder, and over what it is used.
@@ -40,9 +97,13 @@ pub struct Arguments {
 }
 
 impl Command {
-    /// Checks or repairs.
+    /// Checks, repairs, packs or unpacks.
     pub fn run(&self) -> anyhow::Result<Outcome> {
-        let (Self::Check(arguments) | Self::Repair(arguments)) = self;
+        let arguments = match self {
+            Self::Check(arguments) | Self::Repair(arguments) => arguments,
+            Self::Pack(pack) => return pack.run(),
+            Self::Unpack(unpack) => return unpack.run(),
+        };
         let allowed = Allowed {
             folders: arguments.allow.clone(),
         };

@@ -2,7 +2,9 @@
 
 use super::support::{Lab, can_mount};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 #[test]
 fn what_is_no_layer_is_refused_and_the_view_lives_on() {
@@ -63,6 +65,68 @@ fn a_layer_whose_container_is_cut_off_gives_errors_and_no_wrong_bytes() {
     assert_eq!(fs::read(lab.mnt().join("Other/kept")).unwrap(), b"base");
     drop(file);
     lab.unmount();
+}
+
+#[test]
+fn a_layer_whose_container_vanishes_reads_on_until_it_is_detached() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/kept", b"base");
+    lab.put("l/inside", b"layer");
+    lab.pack("l", "l.img");
+    lab.mount(&["--base", "base", "--layer", "l.img"]);
+    fs::remove_file(lab.path("l.img")).unwrap();
+    assert_eq!(fs::read(lab.mnt().join("inside")).unwrap(), b"layer");
+    assert!(lab.refused(&["attach", "mnt", "l.img"]).contains("l.img"));
+    // It goes by the path that it had.
+    let image = lab.path("l.img");
+    lab.done(&["detach", "mnt", image.to_str().unwrap()]);
+    assert!(!lab.mnt().join("inside").exists());
+    assert_eq!(fs::read(lab.mnt().join("kept")).unwrap(), b"base");
+    lab.unmount();
+}
+
+#[test]
+fn what_a_killed_run_left_goes_with_the_next() {
+    if !can_mount() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.put("base/file", b"base");
+    let dead = lab.path("cvtool-run-dead");
+    fs::create_dir_all(dead.join("drive_c")).unwrap();
+    let cvtool = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cvtool"));
+        command.current_dir(lab.path("")).env("TMPDIR", lab.path(""));
+        command
+    };
+    let arguments = [
+        "-v",
+        "mount",
+        "--foreground",
+        "--base",
+        "base",
+        "cvtool-run-dead/drive_c",
+    ];
+    let mut served = cvtool().args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    // It tells what happens, on standard error.
+    let mut told = BufReader::new(served.stderr.take().unwrap()).lines();
+    let is_mounted = told.any(|line| line.unwrap().contains("event.name=\"mounted\""));
+    assert!(is_mounted);
+    served.kill().unwrap();
+    served.wait().unwrap();
+    lab.put("prefix/drive_c/file", b"x");
+    for name in ["system.reg", "user.reg"] {
+        lab.put(&format!("prefix/{name}"), b"WINE REGISTRY Version 2\n");
+    }
+    let run = cvtool()
+        .args(["run", "--base", "prefix", "--", "nothing"])
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(2), "{run:?}");
+    assert!(fs::symlink_metadata(&dead).is_err(), "{run:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Layers that come and go while programs work.
 
 use super::support::{Lab, can_mount};
+use layerfs::control::{AttachRequest, Reply, Request, ask};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -108,10 +109,22 @@ fn a_hundred_cycles_disturb_nobody() {
             }
             rounds
         });
-        for cycle in 0..100 {
-            let image = format!("l{}.vhdx", cycle % LAYERS);
-            lab.done(&["attach", "mnt", &image]);
-            lab.done(&["detach", "--force", "mnt", &image]);
+        for _ in 0..100 {
+            // All ten come and then go, asked for without a process of its own each.
+            for number in 0..LAYERS {
+                let request = AttachRequest::of(lab.path(&format!("l{number}.vhdx")));
+                let reply = ask(&mnt, &Request::Attach(request)).unwrap();
+                assert!(matches!(reply, Reply::Attached(_)), "{reply:?}");
+            }
+            for number in 0..LAYERS {
+                let request = Request::Detach {
+                    layer: lab.path(&format!("l{number}.vhdx")).to_str().unwrap().to_owned(),
+                    force: true,
+                    run_scripts: false,
+                };
+                let reply = ask(&mnt, &request).unwrap();
+                assert!(matches!(reply, Reply::Detached { .. }), "{reply:?}");
+            }
         }
         stop.store(true, Ordering::Relaxed);
         work.join().unwrap()

@@ -6,6 +6,7 @@ mod hostile;
 mod judged;
 mod live;
 mod model;
+mod packed;
 mod policy;
 mod programs;
 mod registry;

@@ -99,6 +99,10 @@ pub struct Counts {
     pub links: u64,
     /// Whiteouts.
     pub whiteouts: u64,
+    /// Opaque directories, `Files` itself among them. Where this is said and both are 0, nobody needs the index to know what
+    /// the layer hides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opaque_directories: Option<u64>,
     /// Bytes of all streams.
     pub bytes: u64,
     /// Keys of all hives, their roots not counted.
@@ -108,6 +112,13 @@ pub struct Counts {
     /// Members unknown here.
     #[serde(flatten)]
     pub other: Map<String, Json>,
+}
+
+impl Counts {
+    /// Whether the index may say that something is hidden.
+    pub fn may_hide(&self) -> bool {
+        self.whiteouts > 0 || self.opaque_directories != Some(0)
+    }
 }
 
 /// A file that the manifest answers for.

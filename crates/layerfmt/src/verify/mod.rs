@@ -12,6 +12,7 @@ pub use blocks::{BlockError, StreamHashes, read_verified};
 pub use finding::{Finding, Item, Problem, Report, SignedBy};
 
 use crate::content::HiveName;
+use crate::index::{EntryKind, Index};
 use crate::manifest::{Manifest, Sealed, has_made_id};
 use crate::read::{Layer, LayerError, OpenError};
 use crate::sign::{Signature, TrustFile};
@@ -108,10 +109,30 @@ fn verify_layer(
     );
     block_hashes(layer, findings);
     match layer.index() {
-        Ok(index) => entries::verify(layer, index, options.threads.max(1), findings, progress)?,
+        Ok(index) => {
+            counted(layer, index, findings);
+            entries::verify(layer, index, options.threads.max(1), findings, progress)?;
+        }
         Err(error) => findings.add(Item::Index, Problem::Unreadable, &error),
     }
     Ok(signed_by)
+}
+
+/// Whoever mounts a layer believes its manifest when that says that nothing is hidden.
+fn counted(layer: &Layer, index: &Index, findings: &Findings) {
+    let counts = &layer.manifest().counts;
+    let Some(opaque) = counts.opaque_directories else {
+        return;
+    };
+    let count = |kind| index.entries.iter().filter(|entry| entry.kind == kind).count() as u64;
+    let found = (count(EntryKind::Whiteout), count(EntryKind::OpaqueDirectory));
+    if found != (counts.whiteouts, opaque) {
+        let text = format!(
+            "it counts {} whiteouts and {opaque} opaque directories, the index has {} and {}",
+            counts.whiteouts, found.0, found.1
+        );
+        findings.tell(Item::Manifest, Problem::Fault, &text);
+    }
 }
 
 fn add_faults(findings: &Findings, item: &Item, faults: &Faults) {

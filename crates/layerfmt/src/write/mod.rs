@@ -299,6 +299,8 @@ fn counts(tree: &VolumeTree<'_>, hives: &[WrittenHive], known: &Counts) -> Count
         other: known.other.clone(),
         ..Counts::default()
     };
+    let is_opaque = |entry: &&crate::index::Entry| entry.kind == EntryKind::OpaqueDirectory;
+    counts.opaque_directories = Some(tree.index.entries.iter().filter(is_opaque).count() as u64);
     for (number, entry) in tree.index.entries.iter().enumerate() {
         let is_in_files = crate::index::is_below(&entry.path, crate::FILES_DIRECTORY.as_bytes());
         let count = match entry.kind {

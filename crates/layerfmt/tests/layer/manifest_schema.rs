@@ -220,6 +220,7 @@ fn full() -> Manifest {
             directories: 2,
             links: 3,
             whiteouts: 4,
+            opaque_directories: Some(1),
             bytes: u64::MAX,
             registry_keys: 6,
             registry_values: 7,

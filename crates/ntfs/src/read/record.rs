@@ -7,12 +7,20 @@ use crate::structure::{
 };
 use cv_disk::{Damage, ReadAt, ReadError};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of `$MFT` read at once.
 const PAGE: u64 = 64 << 10;
-/// Pages kept, 8 MiB in all.
+/// Pages kept of one volume at most, 8 MiB.
 const PAGES_KEPT: usize = 128;
+/// Pages that every volume may keep, 1 MiB.
+const PAGES_OF_EACH: usize = 16;
+/// Pages kept of all volumes, 16 MiB, beside those that each may keep.
+const PAGES_IN_ALL: usize = 256;
+
+/// Pages that are kept now, of all volumes: who opens many shall not need 8 MiB for each.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// A file record with its fixups undone.
 #[derive(Debug, Clone)]
@@ -77,6 +85,40 @@ struct Pages {
     clock: u64,
 }
 
+impl Drop for Pages {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(self.kept.len(), Ordering::Relaxed);
+    }
+}
+
+impl Pages {
+    fn is_full(&self) -> bool {
+        let own = self.kept.len();
+        own >= PAGES_KEPT || (own >= PAGES_OF_EACH && KEPT.load(Ordering::Relaxed) >= PAGES_IN_ALL)
+    }
+
+    fn remove_oldest(&mut self) {
+        let oldest = self
+            .kept
+            .iter()
+            .min_by_key(|(_, (used, _))| *used)
+            .map(|(page, _)| *page);
+        if oldest.and_then(|page| self.kept.remove(&page)).is_some() {
+            KEPT.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&mut self, page: u64, content: Arc<[u8]>) {
+        if self.is_full() {
+            self.remove_oldest();
+        }
+        let clock = self.clock;
+        if self.kept.insert(page, (clock, content)).is_none() {
+            KEPT.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Records {
     /// The records of `$MFT`, which lies in `clusters`; `mirror` is where on the volume `$MFTMirr` begins.
     pub(crate) fn new(clusters: Clusters, mirror: Option<u64>) -> Self {
@@ -123,16 +165,7 @@ impl Records {
         }
         let record = bytes(&content);
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.kept.len() >= PAGES_KEPT {
-            let oldest = pages
-                .kept
-                .iter()
-                .min_by_key(|(_, (used, _))| *used)
-                .map(|(page, _)| *page);
-            oldest.and_then(|page| pages.kept.remove(&page));
-        }
-        let clock = pages.clock;
-        pages.kept.insert(page, (clock, content.into()));
+        pages.keep(page, content.into());
         Ok((offset, record))
     }
 

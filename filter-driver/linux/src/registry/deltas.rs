@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The folder of delta hives, below the project's own in a writable folder.
-const HIVES: &str = "Hives";
+pub(crate) const HIVES: &str = "Hives";
 
 /// Why delta hives could not be read or kept.
 #[derive(Debug, thiserror::Error)]

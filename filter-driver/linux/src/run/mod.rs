@@ -3,6 +3,7 @@
 //! The program runs in a temporary prefix: its drive C: is a mount of the view, its registry that of the prefix under the
 //! delta hives of the stack. What it changes of the registry becomes delta hives of the writable folder.
 
+mod left_behind;
 mod prefix;
 mod program;
 
@@ -90,16 +91,17 @@ pub fn run(options: &RunOptions, is_interrupted: &dyn Fn() -> bool) -> Result<Ex
     if !drive.is_dir() {
         return Err(RunError::NoPrefix(options.prefix.clone()));
     }
+    left_behind::remove();
     let base = PrefixRegistry::read(&options.prefix)?;
     let temporary = std::env::temp_dir();
-    let lab = tempfile::Builder::new().prefix("cvtool-run-").tempdir();
+    let lab = tempfile::Builder::new().prefix(left_behind::NAME).tempdir();
     let lab = lab.map_err(host(&temporary))?;
     let make = |name: &str| {
         let path = lab.path().join(name);
         std::fs::create_dir(&path).map_err(host(&path))?;
         Ok::<_, RunError>(path)
     };
-    let (mountpoint, folder) = (make("drive_c")?, make("prefix")?);
+    let (mountpoint, folder) = (make(left_behind::MOUNT)?, make("prefix")?);
     let writable = match &options.writable {
         Some(writable) => writable.clone(),
         None => make("changes")?,

@@ -2,6 +2,7 @@
 
 use super::Moment;
 use cv_disk::ReadAt;
+use cv_ntfs::FileError;
 use cv_winname::wtf8;
 use layerfmt::index::Index;
 use layerfmt::read::Layer;
@@ -69,14 +70,22 @@ impl ScriptSet {
         Ok(Self { files })
     }
 
-    /// The names of the scripts that an index lists.
-    pub fn names(index: &Index) -> Vec<String> {
-        let entries = index.below(SCRIPTS_DIRECTORY.as_bytes()).iter().take(MOST);
-        let names = entries.filter_map(|entry| {
-            let path = String::from_utf8_lossy(&entry.path).into_owned();
-            path.split_once('/').map(|(_, name)| name.to_owned())
-        });
-        names.filter(|name| moment_of(name).is_some()).collect()
+    /// The names of the scripts that a layer's volume has.
+    pub fn names(layer: &Layer) -> Result<Vec<String>, FileError> {
+        let directory = match layer.volume().open_str(SCRIPTS_DIRECTORY) {
+            Ok(directory) => directory.directory()?,
+            Err(FileError::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in directory.entries().take(MOST) {
+            let entry = entry?;
+            let name = wtf8::display(entry.name());
+            if !entry.is_short_name() && moment_of(&name).is_some() {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The script for a moment: the first by name, of which there should be one.

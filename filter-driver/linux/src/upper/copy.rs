@@ -54,9 +54,9 @@ impl Origin {
     }
 }
 
-fn set_origin(target: BorrowedFd<'_>, member: Option<[u8; 16]>, file: u64) -> Result<(), Errno> {
-    match member {
-        Some(member) => rustix::fs::fsetxattr(target, ORIGIN, &Origin { member, file }.to_bytes(), XattrFlags::empty()),
+fn set_origin(target: BorrowedFd<'_>, origin: Option<Origin>) -> Result<(), Errno> {
+    match origin {
+        Some(origin) => rustix::fs::fsetxattr(target, ORIGIN, &origin.to_bytes(), XattrFlags::empty()),
         None => Ok(()),
     }
 }
@@ -84,6 +84,8 @@ impl Upper {
                 if data == Data::Whole {
                     copy_content(ntfs, entry, &file, &target)?;
                 }
+                let number = file.reference().record();
+                let origin = origin.map(|member| Origin { member, file: number });
                 self.keep(&file, target.as_fd(), origin)?;
                 target.sync_all().map_err(|error| errno(&error))
             }
@@ -101,7 +103,8 @@ impl Upper {
                             copy_host(&source, &target)?;
                         }
                         copy_attributes(source.as_fd(), target.as_fd())?;
-                        set_origin(target.as_fd(), origin, stat.st_ino)?;
+                        let file = stat.st_ino;
+                        set_origin(target.as_fd(), origin.map(|member| Origin { member, file }))?;
                     }
                     kind => rustix::fs::mknodat(&self.work, name, kind, Mode::from_raw_mode(0o600), stat.st_rdev)?,
                 }
@@ -117,7 +120,7 @@ impl Upper {
         name: &str,
         member: &Member,
         entry: &Entry,
-        origin: Option<[u8; 16]>,
+        origin: Option<Origin>,
     ) -> Result<(), Errno> {
         rustix::fs::mkdirat(&self.work, name, Mode::from_raw_mode(0o700))?;
         let target = self.open_work(name)?;
@@ -131,7 +134,7 @@ impl Upper {
                 let source = folder.open_directory(&entry.path)?;
                 let stat = rustix::fs::fstat(&source)?;
                 copy_attributes(source.as_fd(), target.as_fd())?;
-                set_origin(target.as_fd(), origin, stat.st_ino)?;
+                set_origin(target.as_fd(), origin)?;
                 self.keep_host(name, &stat)
             }
             _ => Err(Errno::INVAL),
@@ -144,8 +147,8 @@ impl Upper {
     }
 
     /// Attributes, times and security of a file of a volume.
-    fn keep(&self, file: &NtfsFile, target: BorrowedFd<'_>, origin: Option<[u8; 16]>) -> Result<(), Errno> {
-        set_origin(target, origin, file.reference().record())?;
+    fn keep(&self, file: &NtfsFile, target: BorrowedFd<'_>, origin: Option<Origin>) -> Result<(), Errno> {
+        set_origin(target, origin)?;
         let attr = facts::of_volume(file, false, self.owner).map_err(|_| Errno::IO)?;
         if self.is_root {
             let owner = self.owner;

@@ -19,7 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const WORK: &str = "work";
+/// The folder in which copies are built, below the project's own.
+pub(crate) const WORK: &str = "work";
 
 /// The extended attributes that are the project's own begin so.
 pub const OWN_ATTRIBUTES: &str = "user.cvlayer.";
@@ -220,7 +221,7 @@ impl Upper {
                 for (name, position) in path.names().skip(*present).zip(from) {
                     at.push(name);
                     let source = source(stack, *position, &at)?;
-                    self.copy_up_directory(&at, &source, origin(*position))?;
+                    self.copy_up_directory(&at, &source, directory_origin(stack, &at, origin))?;
                 }
                 Ok(())
             }
@@ -331,7 +332,7 @@ impl Upper {
         &self,
         path: &NamePath,
         source: &(Arc<Member>, Entry),
-        origin: Option<[u8; 16]>,
+        origin: Option<Origin>,
     ) -> Result<(), Errno> {
         let temporary = self.temporary();
         let (member, entry) = source;
@@ -524,6 +525,24 @@ impl Upper {
     pub fn host_path(&self, path: &NamePath) -> Result<Vec<u8>, Errno> {
         Ok(self.folder()?.host_path(path))
     }
+}
+
+/// What a directory is a copy of: its lowest part, by which its number goes also where the copy will stand alone.
+fn directory_origin(
+    stack: &Stack<Arc<Member>>,
+    path: &NamePath,
+    origin: &dyn Fn(usize) -> Option<[u8; 16]>,
+) -> Option<Origin> {
+    let place = stack.resolve(path).ok()?.found()?;
+    let lowest = place.merged().last()?;
+    let file = match (&*stack.members().get(lowest.position)?.layer, &lowest.entry) {
+        (Member::Folder(folder), Entry::Folder(entry)) => folder.stat(&entry.path).ok()?.st_ino,
+        (_, entry) => entry.as_ntfs()?.reference.record(),
+    };
+    Some(Origin {
+        member: origin(lowest.position)?,
+        file,
+    })
 }
 
 /// What a member has at a path.

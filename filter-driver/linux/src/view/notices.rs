@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Inodes that the kernel may know before it is asked to forget the oldest; each takes some 150 bytes.
-pub(super) const KNOWN_KEPT: usize = 400_000;
+/// Inodes that the kernel may know before it is asked to forget the oldest; each takes some 200 bytes.
+pub(super) const KNOWN_KEPT: usize = 200_000;
 
 /// How many it is asked to forget at a time.
 const FORGOTTEN_AT_ONCE: usize = 4096;
