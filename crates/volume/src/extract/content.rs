@@ -2,13 +2,24 @@
 
 use super::FailureReason;
 use cv_disk::{ExtentKind, Extents, Progress, ReadAt};
-use cv_ntfs::structure::FileAttributes;
 use cv_ntfs::structure::reparse::{ReparsePoint, ReparseTag};
+use cv_ntfs::structure::{AttributeType, FileAttributes};
 use cv_ntfs::{File, Stream};
 use std::io;
 
 /// Bytes moved at once.
 const PIECE: usize = 1 << 20;
+
+/// The content of a file. One without is against the rules, yet it has a name and may have streams.
+pub fn content_of(file: &File) -> Result<Option<Stream>, FailureReason> {
+    match file.attribute(AttributeType::DATA, &[]) {
+        Some(_) => Ok(Some(file.content()?)),
+        None if file.damage().is_empty() => Ok(None),
+        None => Err(file
+            .content()
+            .map_or_else(FailureReason::from, |_| FailureReason::Unknown)),
+    }
+}
 
 /// Writes a stream into an empty file, leaving holes where nothing is stored.
 pub fn write_content(

@@ -4,12 +4,11 @@ use super::Arguments;
 use super::installer::words;
 use super::output::Output;
 use crate::capture::machine::Machine;
-use crate::capture::output::keep;
 use crate::capture::state::{MachineNote, State};
 use crate::volume::source::threads;
 use crate::{Outcome, interrupt, print};
 use anyhow::{Context, bail};
-use cv_capture::build::{Installer, LayerOptions, Sides, gather};
+use cv_capture::build::Installer;
 use cv_capture::snapshot::{journal_position, live_warnings, save};
 use cv_windows::{Ended, Job};
 use std::ffi::OsString;
@@ -61,23 +60,7 @@ impl Arguments {
             return Ok(Outcome::Incomplete);
         }
         let after = Machine::live_since(&before.snapshot, journal, &left_out, threads())?;
-        let platform = after.snapshot.platform;
-        let rules = self.output.rules(platform)?;
-        let sides = Sides {
-            before: &before.snapshot,
-            after: &after.snapshot,
-            contents: None,
-            storage: &after.storage,
-        };
-        let gathered = gather(&sides, &rules, threads());
-        keep(self.state.as_deref(), &gathered, &readiness, platform)?;
-        let options = LayerOptions {
-            method: "run".to_owned(),
-            sources: installer.command.clone(),
-            installer: Some(installer),
-            ..LayerOptions::default()
-        };
-        self.output.write(gathered, &rules, readiness, options)
+        self.make_layer(&before, &after, readiness, installer)
     }
 
     /// Runs the installer and all that it starts to its end.

@@ -7,9 +7,13 @@ mod output;
 #[cfg(not(windows))]
 mod wine;
 
-use super::output::LayerOutput;
+use super::machine::Machine;
+use super::output::{LayerOutput, keep};
+use crate::Outcome;
+use crate::volume::source::threads;
 use clap::Args;
-use cv_capture::build::Installer;
+use cv_capture::build::{Installer, LayerOptions, Sides, gather};
+use cv_capture::snapshot::Readiness;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -54,5 +58,32 @@ impl Arguments {
             anyhow::bail!("the installer failed: its exit code is {code}");
         }
         Ok(())
+    }
+
+    /// Makes the layer of what the installer changed.
+    fn make_layer(
+        &self,
+        before: &Machine,
+        after: &Machine,
+        readiness: Readiness,
+        installer: Installer,
+    ) -> anyhow::Result<Outcome> {
+        let platform = after.snapshot.platform;
+        let rules = self.output.rules(platform)?;
+        let sides = Sides {
+            before: &before.snapshot,
+            after: &after.snapshot,
+            contents: None,
+            storage: &after.storage,
+        };
+        let gathered = gather(&sides, &rules, threads());
+        keep(self.state.as_deref(), &gathered, &readiness, platform)?;
+        let options = LayerOptions {
+            method: "run".to_owned(),
+            sources: installer.command.clone(),
+            installer: Some(installer),
+            ..LayerOptions::default()
+        };
+        self.output.write(gathered, &rules, readiness, options)
     }
 }

@@ -4,12 +4,11 @@ use super::Arguments;
 use super::installer::words;
 use super::output::Output;
 use crate::capture::machine::Machine;
-use crate::capture::output::keep;
 use crate::image::source::Opening;
 use crate::volume::source::threads;
 use crate::{Outcome, interrupt};
 use anyhow::{Context, anyhow, bail};
-use cv_capture::build::{Installer, LayerOptions, Sides, gather};
+use cv_capture::build::Installer;
 use cv_capture::snapshot::readiness;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,24 +30,7 @@ impl Arguments {
         let installer = wine.install(&self.command, deadline)?;
         self.check(&installer)?;
         let after = Machine::open(&self.wine, &opening, threads())?;
-        let platform = after.snapshot.platform;
-        let rules = self.output.rules(platform)?;
-        let sides = Sides {
-            before: &before.snapshot,
-            after: &after.snapshot,
-            contents: None,
-            storage: &after.storage,
-        };
-        let gathered = gather(&sides, &rules, threads());
-        let readiness = readiness(&before.snapshot);
-        keep(self.state.as_deref(), &gathered, &readiness, platform)?;
-        let options = LayerOptions {
-            method: "run".to_owned(),
-            sources: installer.command.clone(),
-            installer: Some(installer),
-            ..LayerOptions::default()
-        };
-        self.output.write(gathered, &rules, readiness, options)
+        self.make_layer(&before, &after, readiness(&before.snapshot), installer)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One file from the volume to the host.
 
 use super::{Folder, host_name, metadata, remove};
-use crate::extract::content::{lies_elsewhere, write_content};
+use crate::extract::content::{content_of, lies_elsewhere, write_content};
 use crate::extract::folder::Left;
 use crate::extract::run::Run;
 use crate::extract::{ExtractError, FailureReason, Loss, StreamPlace};
@@ -25,16 +25,7 @@ pub fn write_file(
     path: &[u8],
     buffer: &mut Vec<u8>,
 ) -> Result<(), FailureReason> {
-    // One without content is against the rules, yet it has a name and may have streams.
-    let content = match file.attribute(AttributeType::DATA, &[]) {
-        Some(_) => Some(file.content()?),
-        None if file.damage().is_empty() => None,
-        None => {
-            return Err(file
-                .content()
-                .map_or_else(FailureReason::from, |_| FailureReason::Unknown));
-        }
-    };
+    let content = content_of(file)?;
     let target = create(folder, name, run.options.overwrite)?;
     let written = content.map_or(Ok(()), |content| write_content(&content, &target, run.progress, buffer));
     if let Err(reason) = written {
