@@ -283,6 +283,16 @@ fn rules_hold_for_keys() {
         .map(|(key, action)| format!("[[policy.registry]]\nkey = 'HKLM\\SOFTWARE\\{key}'\naction = \"{action}\"\n"));
     lab.put("ruled.toml", format!("{LAYER}{}", rules.concat()).as_bytes());
     lab.done(&["build", "ruled.toml", "-o", "ruled.vhdx"]);
+    // Before anything is mounted: a layer rules keys without having any.
+    let hiding = "[layer]\nname = \"Hiding\"\n[[policy.registry]]\nkey = 'HKLM\\SOFTWARE\\Vendor'\naction = \"hide\"\n";
+    lab.put("hiding.toml", hiding.as_bytes());
+    lab.done(&["build", "hiding.toml", "-o", "hiding.vhdx"]);
+    let explained = lab.run(&["explain", "layer.vhdx", "hiding.vhdx", r"HKLM\SOFTWARE\Vendor\App"]);
+    let text = String::from_utf8_lossy(&explained.stdout);
+    assert!(
+        explained.status.code() == Some(1) && text.contains("hidden by a rule in hiding.vhdx"),
+        "{text}"
+    );
     let stack = ["--base", "base", "--layer", "ruled.vhdx", "--writable", "writable"];
     lab.mount(&stack);
     let software = hive(&lab, "SOFTWARE");

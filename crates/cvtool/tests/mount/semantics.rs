@@ -253,3 +253,29 @@ fn the_background_says_when_it_is_there() {
     assert_eq!(status["members"][0]["role"], "base");
     assert!(lab.refused(&["mount", "--base", "nothing", "mnt"]).contains("nothing"));
 }
+
+#[test]
+fn a_directory_of_several_members_that_moved_is_still_the_same() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.put("base/a/b/c", b"deep");
+    lab.put("l/a/c", b"file");
+    lab.put("l/d/d", b"last");
+    lab.pack("l", "l.vhdx");
+    lab.mount(&["--base", "base", "--layer", "l.vhdx", "--writable", "writable"]);
+    let mnt = lab.mnt();
+    let at = |name: &str| mnt.join(name);
+    let number = fs::metadata(at("a")).unwrap().ino();
+    let flags = rustix::fs::RenameFlags::EXCHANGE;
+    rustix::fs::renameat_with(rustix::fs::CWD, at("d"), rustix::fs::CWD, at("a"), flags).unwrap();
+    fs::rename(at("d"), at("a/b")).unwrap();
+    // Something else takes the name that it had; what is set of it must not go there.
+    fs::write(at("d"), b"new").unwrap();
+    rustix::fs::setxattr(at("a/b"), "user.k", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    assert!(rustix::fs::getxattr(lab.path("writable/a/b"), "user.k", &mut [0_u8; 1][..]).is_ok());
+    assert!(rustix::fs::getxattr(lab.path("writable/d"), "user.k", &mut [0_u8; 1][..]).is_err());
+    assert_eq!(fs::metadata(at("a/b")).unwrap().ino(), number);
+    lab.unmount();
+}
