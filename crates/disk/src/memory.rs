@@ -5,7 +5,7 @@ use crate::error::{ReadError, WriteError};
 use crate::extent::{Extent, ExtentKind};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bytes kept together; a piece that was never written takes no memory.
 const PIECE: u64 = 4096;
@@ -19,7 +19,8 @@ pub struct MemoryDisk {
 #[derive(Debug, Default, Clone)]
 struct Content {
     length: u64,
-    pieces: BTreeMap<u64, Box<[u8]>>,
+    /// Shared with copies of the disk until either is written to.
+    pieces: BTreeMap<u64, Arc<[u8]>>,
 }
 
 impl MemoryDisk {
@@ -103,7 +104,7 @@ impl Content {
                 .pieces
                 .entry(piece)
                 .or_insert_with(|| vec![0; PIECE as usize].into());
-            bytes[within].copy_from_slice(&buf[buffer]);
+            Arc::make_mut(bytes)[within].copy_from_slice(&buf[buffer]);
         }
     }
 
@@ -122,7 +123,7 @@ impl Content {
                 let start = range.start.max(piece * PIECE) - piece * PIECE;
                 let end = range.end.min((piece + 1).saturating_mul(PIECE)) - piece * PIECE;
                 if let (Some(bytes), true) = (self.pieces.get_mut(&piece), start < end) {
-                    bytes[start as usize..end as usize].fill(0);
+                    Arc::make_mut(bytes)[start as usize..end as usize].fill(0);
                 }
             }
             return;

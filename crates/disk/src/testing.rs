@@ -26,6 +26,8 @@ pub struct RecordingDisk {
     before: MemoryDisk,
     now: MemoryDisk,
     operations: Mutex<Vec<Operation>>,
+    /// The disk after some of the changes. Tests ask for one state after the other, each of which follows from that before.
+    rebuilt: Mutex<(usize, MemoryDisk)>,
 }
 
 impl RecordingDisk {
@@ -33,6 +35,7 @@ impl RecordingDisk {
     pub fn new(disk: MemoryDisk) -> Self {
         Self {
             before: disk.clone(),
+            rebuilt: Mutex::new((0, disk.clone())),
             now: disk,
             operations: Mutex::default(),
         }
@@ -50,7 +53,7 @@ impl RecordingDisk {
 
     /// The disk as a kill right after the first `count` changes leaves it: all of those, none of the later ones.
     pub fn after(&self, count: usize) -> MemoryDisk {
-        self.after_choosing(count, |_| true)
+        self.after_choosing(count, count, |_| true)
     }
 
     /// The disk as a kill in the middle of a write leaves it: the first `count` changes, then `bytes` of the next.
@@ -72,15 +75,25 @@ impl RecordingDisk {
             .iter()
             .rposition(|operation| *operation == Operation::Flush)
             .unwrap_or(0);
-        self.after_choosing(count, |number| number < flushed || keep(number))
+        self.after_choosing(flushed, count, keep)
     }
 
-    fn after_choosing(&self, count: usize, keep: impl Fn(usize) -> bool) -> MemoryDisk {
-        let disk = self.before.clone();
-        for (number, operation) in self.lock()[..count].iter().enumerate() {
-            if keep(number) {
-                apply(&disk, operation);
+    /// The disk after the first `all` changes, and those up to `count` that `keep` chooses.
+    fn after_choosing(&self, all: usize, count: usize, keep: impl Fn(usize) -> bool) -> MemoryDisk {
+        let operations = self.lock();
+        let disk = {
+            let mut rebuilt = self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner);
+            if rebuilt.0 > all {
+                *rebuilt = (0, self.before.clone());
             }
+            for operation in &operations[rebuilt.0..all] {
+                apply(&rebuilt.1, operation);
+            }
+            rebuilt.0 = all;
+            rebuilt.1.clone()
+        };
+        for number in (all..count).filter(|number| keep(*number)) {
+            apply(&disk, &operations[number]);
         }
         disk
     }

@@ -131,10 +131,10 @@ impl WriteAt for Announced {
 }
 
 #[test]
-fn room_is_announced_in_one_order_and_data_in_ascending_order() {
+fn room_is_announced_in_one_order() {
     let model = everything(true);
     let plan = plan(model.tree().unwrap(), &PlanOptions::default()).unwrap();
-    let orders = [(1, false), (4, false), (4, true)].map(|(threads, hash)| {
+    let orders = [(1, false), (4, false), (1, true), (4, true)].map(|(threads, hash)| {
         let target = Announced {
             disk: MemoryDisk::new(plan.volume_size()),
             order: Mutex::default(),
@@ -153,12 +153,13 @@ fn room_is_announced_in_one_order_and_data_in_ascending_order() {
         .unwrap();
         target.order.into_inner().unwrap()
     });
+    // Without hashes the target copies host files itself, zeros and all; with them, large streams come in turns.
     assert_eq!(orders[0], orders[1]);
-    // Without hashes the target copies host files itself, zeros and all.
+    assert_eq!(orders[2], orders[3]);
+    let descents = orders[0].windows(2).filter(|pair| pair[1].start < pair[0].end);
+    assert!(descents.clone().count() < 20, "{} steps back", descents.count());
     let volume_end = plan.volume_size();
     for order in &orders {
-        let descents = order.windows(2).filter(|pair| pair[1].start < pair[0].end).count();
-        assert!(descents < 20, "{descents} steps back");
         assert!(
             order
                 .iter()

@@ -4,6 +4,7 @@
 
 mod compared;
 mod flipped;
+mod hostile;
 mod judged;
 mod programs;
 mod reproducible;

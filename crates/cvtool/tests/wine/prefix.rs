@@ -25,13 +25,21 @@ fn template() -> &'static Path {
         if !prefix.is_dir() {
             let new = tempfile::tempdir_in(cache).unwrap();
             let making = new.path().join("prefix");
-            let wine = |program: &str, argument: &[&str]| {
+            let wine = |program: &str, argument: &str| {
                 let mut command = Command::new(program);
-                let status = quiet(command.args(argument)).env("WINEPREFIX", &making).status();
-                assert!(status.unwrap().success(), "{program} {argument:?}");
+                let command = quiet(command.arg(argument))
+                    .env("WINEPREFIX", &making)
+                    .env("WINEDEBUG", "");
+                let output = command.stderr(Stdio::piped()).output().unwrap();
+                let told = String::from_utf8_lossy(&output.stderr);
+                assert!(
+                    output.status.success(),
+                    "{program} {argument}: {}: {told}",
+                    output.status
+                );
             };
-            wine("wine", &["wineboot", "-i"]);
-            wine("wineserver", &["-w"]);
+            wine("wineboot", "-i");
+            wine("wineserver", "-w");
             // Another run may have been faster.
             let _ = std::fs::rename(making, &prefix);
         }

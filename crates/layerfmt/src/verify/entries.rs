@@ -1,25 +1,22 @@
 //! The volume's files against the index, both ways.
 
 use super::finding::{Findings, Item, Problem};
+use super::hashing::StreamHasher;
 use super::{OWN_FILES, VerifyError};
 use crate::content::{Metadata, Origin, entry_kind, index_attributes};
-use crate::index::{Entry, EntryKind, Index, StreamEntry, compare_paths};
+use crate::index::{Entry, EntryKind, Index, compare_paths};
 use crate::read::Layer;
 use crate::source::{VolumeOrigin, read_metadata};
 use crate::{HIVES_DIRECTORY, Sha256Sum};
-use cv_disk::{Progress, ReadAt};
+use cv_disk::Progress;
 use cv_ntfs::structure::Namespace;
 use cv_ntfs::structure::extended_attribute::ExtendedAttribute;
 use cv_ntfs::write::default_security;
 use cv_ntfs::{File, Listing, Order};
 use cv_winname::wtf8;
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Bytes read at once.
-const PIECE: u64 = 1 << 20;
 
 /// What the volume has under a path.
 struct Named {
@@ -77,10 +74,10 @@ pub(super) fn verify(
     let origin: Arc<dyn Origin> = Arc::new(VolumeOrigin::new(layer.volume().clone()));
     let next = AtomicUsize::new(0);
     let worker = || -> Result<(), cv_disk::Cancelled> {
-        let mut buffer = Vec::new();
+        let mut hasher = StreamHasher::new(findings, progress);
         loop {
             let Some((entry, record, is_first)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                return Ok(());
+                return hasher.finish();
             };
             let item = || Item::of(&entry.path);
             let file = match layer.volume().file(*record) {
@@ -96,7 +93,7 @@ pub(super) fn verify(
             }
             if *is_first {
                 for stream in &entry.streams {
-                    hash(&file, entry, stream, &mut buffer, findings, progress)?;
+                    hasher.add(&file, entry, stream)?;
                 }
             }
         }
@@ -270,50 +267,4 @@ fn short_name(entry: &Entry, file: &File, findings: &Findings) {
         let expected = entry.short_name.as_deref().unwrap_or("none");
         findings.differ(Item::of(&entry.path), Problem::ShortName, expected, short.join(", "));
     }
-}
-
-fn hash(
-    file: &File,
-    entry: &Entry,
-    stream: &StreamEntry,
-    buffer: &mut Vec<u8>,
-    findings: &Findings,
-    progress: &dyn Progress,
-) -> Result<(), cv_disk::Cancelled> {
-    let item = || Item::of_stream(entry, stream);
-    let opened = wtf8::decode(&stream.name).ok().map(|name| file.stream(&name));
-    let content = match opened {
-        Some(Ok(content)) => content,
-        Some(Err(error)) => {
-            findings.add(item(), Problem::Missing, &error);
-            return Ok(());
-        }
-        None => {
-            findings.tell(item(), Problem::Missing, "no stream can have that name");
-            return Ok(());
-        }
-    };
-    if content.len() != stream.size {
-        findings.differ(item(), Problem::Size, stream.size, content.len());
-        return Ok(());
-    }
-    let mut sum = Sha256::new();
-    let mut position = 0;
-    while position < stream.size {
-        let length = PIECE.min(stream.size - position);
-        buffer.resize(length as usize, 0);
-        if let Err(error) = content.read_at(buffer, position) {
-            findings.add(item(), Problem::Unreadable, &error);
-            return Ok(());
-        }
-        sum.update(&*buffer);
-        position += length;
-        progress.advance(length)?;
-    }
-    let found = Sha256Sum(sum.finalize().into());
-    if found != stream.sha256 {
-        findings.differ(item(), Problem::Hash, stream.sha256, found);
-    }
-    findings.count(stream.size);
-    Ok(())
 }

@@ -7,6 +7,7 @@
 mod blocks;
 mod entries;
 mod finding;
+mod hashing;
 
 pub use blocks::{BlockError, StreamHashes, read_verified};
 pub use finding::{Finding, Item, Problem, Report, SignedBy};

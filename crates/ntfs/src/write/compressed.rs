@@ -2,10 +2,11 @@
 
 use super::core::Core;
 use super::error::PopulateError;
+use super::large::LargeStream;
 use super::layout::Compressed;
 use super::ordered::{self, Failed, Output, Turns};
 use super::plan::Plan;
-use super::streams::{LargeStream, Mover, PIECE};
+use super::streams::{Mover, PIECE};
 use crate::compress::lznt1_encoder::Lznt1Encoder;
 use crate::compress::wof_encoder;
 use crate::compress::xpress_encoder::XpressEncoder;
@@ -234,7 +235,7 @@ impl Packing {
             },
             Parts::Chunks(_) => {
                 let table = wof_encoder::table(piece.size, self.chunks.iter().copied());
-                output.also = Some((core.offset(lcn), table));
+                output.also.push((core.offset(lcn), table));
                 Compressed::Wof { lcn, size: self.length }
             }
             Parts::Plain => Compressed::Plain { lcn },

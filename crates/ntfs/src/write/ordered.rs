@@ -17,7 +17,9 @@ pub(super) struct Output {
     /// What the target is to copy by itself instead.
     pub copy: Option<FileCopy>,
     /// More bytes, and where they go.
-    pub also: Option<(u64, Vec<u8>)>,
+    pub also: Vec<(u64, Vec<u8>)>,
+    /// Memory that was used before.
+    spare: Vec<Vec<u8>>,
     /// What counts as progress.
     pub done: u64,
 }
@@ -35,11 +37,19 @@ impl Output {
     pub fn begin(&mut self, offset: u64, length: usize) -> &mut [u8] {
         self.offset = offset;
         self.copy = None;
-        self.also = None;
+        self.spare.extend(self.also.drain(..).map(|(_, bytes)| bytes));
         self.done = 0;
         self.bytes.clear();
         self.bytes.resize(length, 0);
         &mut self.bytes
+    }
+
+    /// Makes room for `length` more bytes, to be filled, that go to `offset`.
+    pub fn also(&mut self, offset: u64, length: usize) -> &mut [u8] {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.resize(length, 0);
+        self.also.push((offset, bytes));
+        self.also.last_mut().map_or(&mut [], |(_, bytes)| bytes)
     }
 }
 

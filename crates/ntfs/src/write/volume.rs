@@ -12,7 +12,7 @@ use super::ordered::{self, Failed, Output};
 use super::parts;
 use super::plan::Plan;
 use super::source::{Hashes, Source};
-use super::streams::{self, Mover, PIECE};
+use super::streams::{Mover, PIECE};
 use super::system_files;
 use super::tree::{ContentKind, StreamId};
 use super::tree_hash;
@@ -20,7 +20,6 @@ use super::view_indexes::{View, ViewEntries};
 use crate::structure::{Structure, attribute_definition, log_file};
 use cv_disk::{Progress, WriteAt, data_runs};
 use cv_winname::UpcaseTable;
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +35,8 @@ pub struct Outcome {
 
 /// Writes the planned volume to the beginning of `target`, which must read as zeros there.
 ///
-/// Every stream is read once. Data goes to ascending offsets first, what describes it after; the boot sector, without which
-/// there is no volume, comes last. The target's bytes are the same for any number of threads, and nothing is written that is
+/// Every stream is read once. Data goes first, to ascending offsets except for large streams that are hashed together; what
+/// describes it goes after; the boot sector, without which there is no volume, comes last. The target's bytes are the same for any number of threads, and nothing is written that is
 /// all zeros.
 pub fn write(
     plan: &Plan,
@@ -63,13 +62,9 @@ pub fn write(
         hashes: &hashes,
     };
     let threads = options.threads.max(1);
-    ordered::run(
-        target,
-        threads,
-        progress,
-        streams::items(core),
-        |item, output, turns| mover.work(item, output, turns),
-    )?;
+    ordered::run(target, threads, progress, mover.items(), |item, output, turns| {
+        mover.work(item, output, turns)
+    })?;
     let mut layout = if plan.compressed.is_empty() {
         plan.layout.clone()
     } else {
@@ -138,9 +133,9 @@ fn first_hashes(core: &Core, source: &dyn Source, wanted: bool) -> Hashes {
         }
         match stream.kind {
             ContentKind::Bytes => {
-                hashes.set(StreamId(number), Sha256::digest(core.tree.bytes_of(stream)));
+                hashes.set(StreamId(number), cv_sha256::digest(core.tree.bytes_of(stream)));
             }
-            _ if stream.size == 0 => hashes.set(StreamId(number), Sha256::digest([])),
+            _ if stream.size == 0 => hashes.set(StreamId(number), cv_sha256::digest(&[])),
             _ => {}
         }
     }
@@ -183,7 +178,7 @@ fn write_late_streams(
                 found: content.len() as u64,
             });
         }
-        hashes.set(StreamId(*number), Sha256::digest(&content));
+        hashes.set(StreamId(*number), cv_sha256::digest(&content));
         if let StreamPlace::Clusters(lcn) = core.place(*number) {
             put(target, core.offset(lcn), &content)?;
         }

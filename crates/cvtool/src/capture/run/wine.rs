@@ -118,7 +118,11 @@ impl Wine {
             output,
         };
         if installer.wants_reboot() {
-            self.run(&["wineboot".into(), "-r".into()], deadline)?;
+            let (code, told) = self.run(&["wineboot".into(), "-r".into()], deadline)?;
+            if code != Some(0) {
+                let code = code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
+                bail!("Wine did not start again after the installer: {code}: {}", told.trim());
+            }
         }
         Ok(installer)
     }

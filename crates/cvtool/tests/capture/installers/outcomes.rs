@@ -61,9 +61,9 @@ fn a_restart_that_is_wanted_is_made() {
         );
         assert!(output.status.success(), "{code}: {}", errors(&output));
         let report = report(folder, "app.json");
-        assert_eq!(report["installer"]["exit_code"], code);
+        assert_eq!(report["installer"]["exit_code"], code, "{report:#}");
         let listed = succeed(folder, ["ls", "-R", "app.vhdx", "/Files"]);
-        assert!(listed.contains(&format!("restarted-{code}.txt")), "{listed}");
+        assert!(listed.contains(&format!("restarted-{code}.txt")), "{listed}{report:#}");
         let items = report["items"].as_array().unwrap();
         let has_once = |item: &serde_json::Value| item["path"].as_str().unwrap().contains(r"RunOnce!app");
         assert!(!items.iter().any(has_once));

@@ -1,0 +1,85 @@
+//! Large streams that are hashed together: SHA-256 of one stream keeps a core busy for long, that of several takes little more.
+
+use super::core::Core;
+use super::large::LargeStream;
+use super::ordered::{Failed, Output, Turns};
+use super::streams::{Made, Mover, Wanted};
+use super::tree::StreamId;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
+
+/// Bytes of each stream that are moved in one step: whole blocks and grains of most containers.
+const PIECE: u64 = 512 << 10;
+
+/// The next pieces of several streams.
+pub(super) struct Step<'a> {
+    number: u64,
+    /// The step whose turn it is.
+    turn: Arc<AtomicU64>,
+    pieces: Vec<(Arc<LargeStream<'a>>, u64)>,
+}
+
+/// All pieces of some streams, each given by its number and first cluster. Which are together does not depend on the machine, as
+/// containers get their room in this order.
+pub(super) fn steps<'a>(core: &'a Core, mut streams: Vec<(u32, u64)>) -> impl Iterator<Item = Step<'a>> + Send + 'a {
+    // The largest begin, so that none of them is left alone at the end.
+    streams.sort_by_key(|(number, _)| std::cmp::Reverse(core.tree.streams[*number as usize].size));
+    let mut streams = streams.into_iter();
+    let mut moving: Vec<(Arc<LargeStream<'a>>, u64)> = Vec::new();
+    let turn = Arc::new(AtomicU64::new(0));
+    let mut number = 0;
+    std::iter::from_fn(move || {
+        moving.retain(|(stream, next)| *next < stream.pieces());
+        let more = streams.by_ref().take(cv_sha256::LANES - moving.len());
+        moving.extend(more.map(|(number, lcn)| (Arc::new(LargeStream::aligned(core, number, lcn, PIECE)), 0)));
+        if moving.is_empty() {
+            return None;
+        }
+        let step = Step {
+            number,
+            turn: turn.clone(),
+            pieces: moving.clone(),
+        };
+        number += 1;
+        for (_, next) in &mut moving {
+            *next += 1;
+        }
+        Some(step)
+    })
+}
+
+impl<'a> Mover<'a> {
+    /// Reads and hashes the pieces of a step.
+    pub fn side_by_side(&self, step: &Step<'a>, output: &mut Output, turns: &Turns) -> Result<(), Failed> {
+        output.begin(0, 0);
+        let mut done = 0;
+        for (stream, number) in &step.pieces {
+            let piece = stream.piece(*number);
+            let wanted = Wanted {
+                sum: false,
+                ..self.wanted(stream.number)
+            };
+            let bytes = output.also(piece.offset, piece.length as usize);
+            self.piece(stream, *number, wanted, bytes, turns)?;
+            done += self.done(stream, piece);
+        }
+        output.done = done;
+        turns.wait_for(&step.turn, step.number)?;
+        let sums = step.pieces.iter();
+        let mut sums: Vec<_> = sums
+            .map(|(stream, _)| stream.sum.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        let pieces = output.also.iter().map(|(_, bytes)| bytes.as_slice());
+        cv_sha256::update_all(sums.iter_mut().map(|sum| &mut **sum).zip(pieces));
+        let ended = sums.iter_mut().zip(&step.pieces);
+        let ended = ended.filter(|(_, (stream, number))| stream.is_last(*number));
+        self.keep(ended.map(|(sum, (stream, _))| Made {
+            stream: StreamId(stream.number),
+            sum: Some(std::mem::take(&mut **sum).finish()),
+            tree: None,
+        }));
+        drop(sums);
+        turns.step(&step.turn);
+        Ok(())
+    }
+}
