@@ -1,6 +1,8 @@
 //! Blocks of several streams side by side.
 
 use crate::{BLOCK, compress};
+#[cfg(target_arch = "x86_64")]
+use pulp::Simd;
 use std::sync::OnceLock;
 
 /// Whole blocks that follow in a stream.
@@ -69,18 +71,14 @@ pub(crate) fn run<'a>(jobs: impl Iterator<Item = Job<'a>>) {
 fn run_side_by_side<'a>(jobs: &mut dyn Iterator<Item = Job<'a>>, vectors: Vectors) -> Vec<Job<'a>> {
     // By its own instructions for SHA-256, a processor does one stream about as fast as eight lanes of AVX2.
     let has_instructions = std::is_x86_feature_detected!("sha");
-    // A lane of a few is faster than one of many.
     match vectors {
-        Vectors::V4(vectors) if has_instructions => vectors.many::<16>(jobs, 9),
+        // A lane of a few is faster than one of many.
+        Vectors::V4(vectors) if has_instructions => side_by_side::<_, 16>(vectors, jobs, 9),
         Vectors::V4(vectors) => {
-            let left = vectors.many::<16>(jobs, 9);
-            let left = vectors.many::<8>(&mut left.into_iter(), 5);
-            vectors.many::<4>(&mut left.into_iter(), 2)
+            let left = side_by_side::<_, 16>(vectors, jobs, 9);
+            side_by_side::<_, 8>(*vectors, &mut left.into_iter(), 2)
         }
-        Vectors::V3(vectors) if !has_instructions => {
-            let left = vectors.many::<8>(jobs, 5);
-            vectors.many::<4>(&mut left.into_iter(), 2)
-        }
+        Vectors::V3(vectors) if !has_instructions => side_by_side::<_, 8>(vectors, jobs, 2),
         _ => Vec::new(),
     }
 }
@@ -90,44 +88,18 @@ fn run_side_by_side<'a>(_: &mut dyn Iterator<Item = Job<'a>>, _: Vectors) -> Vec
     Vec::new()
 }
 
-/// Code compiled for some vectors.
-#[cfg(target_arch = "x86_64")]
-trait Vectorize: Copy {
-    fn vectorize_rounds<const LANES: usize>(self, rounds: Rounds<'_, LANES>);
-
-    /// Works on as many jobs as there are lanes, while there are `least` of them; gives the others.
-    fn many<'a, const LANES: usize>(self, jobs: &mut dyn Iterator<Item = Job<'a>>, least: usize) -> Vec<Job<'a>> {
-        side_by_side::<LANES>(jobs, least, |states, blocks, count| {
-            self.vectorize_rounds(Rounds { states, blocks, count });
-        })
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Vectorize for pulp::x86::V4 {
-    fn vectorize_rounds<const LANES: usize>(self, rounds: Rounds<'_, LANES>) {
-        self.vectorize(rounds);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Vectorize for pulp::x86::V3 {
-    fn vectorize_rounds<const LANES: usize>(self, rounds: Rounds<'_, LANES>) {
-        self.vectorize(rounds);
-    }
-}
-
 /// The states of all lanes, word by word.
 type States<const LANES: usize> = [[u32; LANES]; 8];
 
 /// Works on as many jobs as there are lanes, a new one taking the place of one that is done, while there are `least` of them;
 /// gives those that were begun.
 #[cfg(target_arch = "x86_64")]
-fn side_by_side<'a, const LANES: usize>(
+fn side_by_side<'a, S: Simd, const LANES: usize>(
+    vectors: S,
     jobs: &mut dyn Iterator<Item = Job<'a>>,
     least: usize,
-    compress: impl Fn(&mut States<LANES>, &[&[u8]; LANES], usize),
 ) -> Vec<Job<'a>> {
+    const { assert!(S::U32_LANES == LANES) };
     let mut states = [[0; LANES]; 8];
     let mut lanes: [Option<Job<'a>>; LANES] = std::array::from_fn(|_| None);
     loop {
@@ -148,7 +120,11 @@ fn side_by_side<'a, const LANES: usize>(
         // Lanes without a job work on another's blocks, for nothing.
         let blocks = std::array::from_fn(|lane| lanes[lane].as_ref().map_or(shortest, |job| job.blocks));
         let length = shortest.len();
-        compress(&mut states, &blocks, length / BLOCK);
+        vectors.vectorize(Rounds {
+            states: &mut states,
+            blocks: &blocks,
+            count: length / BLOCK,
+        });
         for (lane, place) in lanes.iter_mut().enumerate() {
             if let Some(job) = place {
                 job.blocks = &job.blocks[length..];
@@ -184,11 +160,11 @@ struct Rounds<'a, const LANES: usize> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<const LANES: usize> pulp::NullaryFnOnce for Rounds<'_, LANES> {
+impl<const LANES: usize> pulp::WithSimd for Rounds<'_, LANES> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn with_simd<S: Simd>(self, vectors: S) {
         for block in 0..self.count {
             let mut schedule = [[0; LANES]; 16];
             for (lane, blocks) in self.blocks.iter().enumerate() {
@@ -197,57 +173,46 @@ impl<const LANES: usize> pulp::NullaryFnOnce for Rounds<'_, LANES> {
                     word[lane] = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
                 }
             }
-            rounds(self.states, &mut schedule);
+            rounds(vectors, self.states, &schedule);
         }
     }
-}
-
-/// A word of each lane.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn each<const LANES: usize>(word: impl Fn(usize) -> u32) -> [u32; LANES] {
-    let mut words = [0; LANES];
-    for (lane, place) in words.iter_mut().enumerate() {
-        *place = word(lane);
-    }
-    words
 }
 
 /// The 64 rounds for one block of each lane (FIPS 180-4, 6.2.2).
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::many_single_char_names)] // The specification's names.
 #[inline(always)]
-fn rounds<const LANES: usize>(states: &mut States<LANES>, schedule: &mut [[u32; LANES]; 16]) {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *states;
+fn rounds<S: Simd, const LANES: usize>(v: S, states: &mut States<LANES>, schedule: &[[u32; LANES]; 16]) {
+    let load = |words: &[u32; LANES]| S::as_simd_u32s(words).0[0];
+    let add = |left, right| v.add_u32s(left, right);
+    let xor3 = |one, two, three| v.xor_u32s(v.xor_u32s(one, two), three);
+    let shifted = |word, amount| v.wrapping_dyn_shr_u32s(word, v.splat_u32s(amount));
+    let rotated = |word, amount| {
+        let wrapped = v.wrapping_dyn_shl_u32s(word, v.splat_u32s(32 - amount));
+        v.or_u32s(shifted(word, amount), wrapped)
+    };
+    let mut w: [S::u32s; 16] = std::array::from_fn(|t| load(&schedule[t]));
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [S::u32s; 8] =
+        std::array::from_fn(|word| load(&states[word]));
     for (t, k) in K.into_iter().enumerate() {
         if t >= 16 {
-            let (w2, w7) = (schedule[(t - 2) % 16], schedule[(t - 7) % 16]);
-            let (w15, w16) = (schedule[(t - 15) % 16], schedule[t % 16]);
-            schedule[t % 16] = each(|i| {
-                let sigma0 = w15[i].rotate_right(7) ^ w15[i].rotate_right(18) ^ (w15[i] >> 3);
-                let sigma1 = w2[i].rotate_right(17) ^ w2[i].rotate_right(19) ^ (w2[i] >> 10);
-                w16[i].wrapping_add(sigma0).wrapping_add(w7[i]).wrapping_add(sigma1)
-            });
+            let (w2, w7) = (w[(t - 2) % 16], w[(t - 7) % 16]);
+            let (w15, w16) = (w[(t - 15) % 16], w[t % 16]);
+            let sigma0 = xor3(rotated(w15, 7), rotated(w15, 18), shifted(w15, 3));
+            let sigma1 = xor3(rotated(w2, 17), rotated(w2, 19), shifted(w2, 10));
+            w[t % 16] = add(add(w16, sigma0), add(w7, sigma1));
         }
-        let w = schedule[t % 16];
-        let t1: [u32; LANES] = each(|i| {
-            let sum1 = e[i].rotate_right(6) ^ e[i].rotate_right(11) ^ e[i].rotate_right(25);
-            let choice = (e[i] & f[i]) ^ (!e[i] & g[i]);
-            let constant = w[i].wrapping_add(k);
-            h[i].wrapping_add(sum1).wrapping_add(choice).wrapping_add(constant)
-        });
-        let t2: [u32; LANES] = each(|i| {
-            let sum0 = a[i].rotate_right(2) ^ a[i].rotate_right(13) ^ a[i].rotate_right(22);
-            let majority = (a[i] & b[i]) ^ (a[i] & c[i]) ^ (b[i] & c[i]);
-            sum0.wrapping_add(majority)
-        });
-        (h, g, f, e) = (g, f, e, each(|i| d[i].wrapping_add(t1[i])));
-        (d, c, b, a) = (c, b, a, each(|i| t1[i].wrapping_add(t2[i])));
+        let sum1 = xor3(rotated(e, 6), rotated(e, 11), rotated(e, 25));
+        let choice = v.xor_u32s(v.and_u32s(e, f), v.and_u32s(v.not_u32s(e), g));
+        let t1 = add(add(add(h, sum1), choice), add(w[t % 16], v.splat_u32s(k)));
+        let sum0 = xor3(rotated(a, 2), rotated(a, 13), rotated(a, 22));
+        let majority = xor3(v.and_u32s(a, b), v.and_u32s(a, c), v.and_u32s(b, c));
+        (h, g, f, e) = (g, f, e, add(d, t1));
+        (d, c, b, a) = (c, b, a, add(t1, add(sum0, majority)));
     }
     for (state, word) in states.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        for (state, word) in state.iter_mut().zip(word) {
-            *state = state.wrapping_add(word);
-        }
+        let state = &mut S::as_mut_simd_u32s(state).0[0];
+        *state = add(*state, word);
     }
 }
 
@@ -285,14 +250,12 @@ mod tests {
                 }
             };
             if let Some(vectors) = pulp::x86::V4::try_new() {
-                check(&|jobs| one_by_one(&mut vectors.many::<16>(jobs, 9).into_iter()));
-                check(&|jobs| one_by_one(&mut vectors.many::<16>(jobs, 1).into_iter()));
-                check(&|jobs| one_by_one(&mut vectors.many::<8>(jobs, 1).into_iter()));
-                check(&|jobs| one_by_one(&mut vectors.many::<4>(jobs, 3).into_iter()));
+                check(&|jobs| one_by_one(&mut side_by_side::<_, 16>(vectors, jobs, 9).into_iter()));
+                check(&|jobs| one_by_one(&mut side_by_side::<_, 16>(vectors, jobs, 1).into_iter()));
             }
             if let Some(vectors) = pulp::x86::V3::try_new() {
-                check(&|jobs| one_by_one(&mut vectors.many::<8>(jobs, 2).into_iter()));
-                check(&|jobs| one_by_one(&mut vectors.many::<4>(jobs, 1).into_iter()));
+                check(&|jobs| one_by_one(&mut side_by_side::<_, 8>(vectors, jobs, 1).into_iter()));
+                check(&|jobs| one_by_one(&mut side_by_side::<_, 8>(vectors, jobs, 3).into_iter()));
             }
             check(&|jobs| one_by_one(jobs));
         }
