@@ -12,6 +12,7 @@ pub(crate) struct Job<'a> {
 }
 
 /// The round constants (FIPS 180-4, 4.2.2).
+#[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const K: [u32; 64] = [
     0x428A_2F98, 0x7137_4491, 0xB5C0_FBCF, 0xE9B5_DBA5, 0x3956_C25B, 0x59F1_11F1, 0x923F_82A4, 0xAB1C_5ED5,
@@ -89,6 +90,7 @@ fn run_side_by_side<'a>(_: &mut dyn Iterator<Item = Job<'a>>, _: Vectors) -> Vec
 }
 
 /// The states of all lanes, word by word.
+#[cfg(target_arch = "x86_64")]
 type States<const LANES: usize> = [[u32; LANES]; 8];
 
 /// Works on as many jobs as there are lanes, a new one taking the place of one that is done, while there are `least` of them;
