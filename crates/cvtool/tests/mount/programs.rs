@@ -53,14 +53,18 @@ fn fetch(folder: &Path, requirement: &str, file: &str) -> bool {
         return true;
     }
     std::fs::create_dir_all(folder).unwrap();
+    // Other tests look there meanwhile: it is complete when it has its place.
+    let partial = tempfile::tempdir_in(folder).unwrap();
     let output = Command::new("python3")
         .args(["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"])
         .args(["--platform", "win_amd64", requirement, "-d"])
-        .arg(folder)
+        .arg(partial.path())
         .output();
     let is_there = output.as_ref().is_ok_and(|output| output.status.success());
     assert!(is_there || std::env::var_os("CI").is_none(), "{output:?}");
-    if !is_there {
+    if is_there {
+        std::fs::rename(partial.path().join(file), folder.join(file)).unwrap();
+    } else {
         eprintln!("skipped: {requirement} cannot be fetched");
     }
     is_there

@@ -1,9 +1,12 @@
 //! What single operations do.
 
 use super::support::{Lab, can_mount};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::process::Command;
 
 fn names(path: impl AsRef<std::path::Path>) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(path)
@@ -277,5 +280,33 @@ fn a_directory_of_several_members_that_moved_is_still_the_same() {
     assert!(rustix::fs::getxattr(lab.path("writable/a/b"), "user.k", &mut [0_u8; 1][..]).is_ok());
     assert!(rustix::fs::getxattr(lab.path("writable/d"), "user.k", &mut [0_u8; 1][..]).is_err());
     assert_eq!(fs::metadata(at("a/b")).unwrap().ino(), number);
+    lab.unmount();
+}
+
+#[test]
+fn a_file_that_runs_keeps_its_bytes() {
+    if !can_mount() {
+        return;
+    }
+    let sleep = std::fs::read("/bin/sleep").unwrap();
+    let mut lab = Lab::new();
+    for name in ["base/lower", "writable/upper"] {
+        lab.put(name, &sleep);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(lab.path(name), mode).unwrap();
+    }
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    for name in ["lower", "upper"] {
+        let program = lab.mnt().join(name);
+        let mut running = Command::new(&program).arg("60").spawn().unwrap();
+        for access in [OFlags::RDONLY, OFlags::WRONLY, OFlags::RDWR] {
+            let opened = rustix::fs::open(&program, access | OFlags::TRUNC, Mode::empty());
+            assert_eq!(opened.unwrap_err(), Errno::TXTBSY, "{name}, {access:?}");
+        }
+        assert!(std::fs::read(&program).unwrap() == sleep, "{name}");
+        assert!(running.try_wait().unwrap().is_none(), "{name}");
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
     lab.unmount();
 }

@@ -67,9 +67,11 @@ fn pjdfstest_fails_where_the_list_says() {
         .output()
         .unwrap();
     let said = text(&output);
-    let failed: Vec<&str> = said
-        .lines()
-        .filter(|line| line.trim_end().ends_with("FAILED"))
+    // Each with the line behind it, which says why.
+    let lines: Vec<&str> = said.lines().collect();
+    let failed: Vec<&[&str]> = lines
+        .windows(2)
+        .filter(|pair| pair[0].trim_end().ends_with("FAILED"))
         .collect();
     let summary = said
         .lines()

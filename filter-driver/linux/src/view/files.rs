@@ -313,9 +313,13 @@ impl View {
 
     /// Opens a file for a program.
     pub fn open(&self, number: u64, flags: OFlags, pid: u32) -> Result<(u64, Arc<OpenFile>), Errno> {
-        let access = flags & OFlags::RWMODE;
         let truncates = flags.contains(OFlags::TRUNC);
-        let writes = access != OFlags::RDONLY || truncates;
+        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
+        if truncates && !writes {
+            // The kernel would have it truncated before looking whether a program runs from it. POSIX leaves open what
+            // this does, so it is refused as if one did.
+            return Err(Errno::TXTBSY);
+        }
         if let Some(opened) = self.open_hive(number, flags, pid)? {
             return Ok(opened);
         }

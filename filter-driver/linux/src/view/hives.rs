@@ -241,7 +241,7 @@ impl View {
         pid: u32,
     ) -> Result<Option<(u64, Arc<OpenFile>)>, Errno> {
         let truncates = flags.contains(OFlags::TRUNC);
-        let writes = flags & OFlags::RWMODE != OFlags::RDONLY || truncates;
+        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
         if !self.may_be_registry(number) {
             return Ok(None);
         }
