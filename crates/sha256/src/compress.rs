@@ -1,11 +1,105 @@
 //! Blocks of one stream.
 
 use crate::BLOCK;
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    vectors::{Vectors, has_instructions},
+    words::{K, Words},
+};
+#[cfg(target_arch = "x86_64")]
+use pulp::Simd;
 use sha2::digest::generic_array::GenericArray;
+
+/// Blocks whose message schedules are made together, each in its lane.
+#[cfg(target_arch = "x86_64")]
+const TOGETHER: usize = 8;
 
 /// Compresses whole blocks.
 pub(crate) fn blocks(state: &mut [u32; 8], blocks: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    let blocks = match Vectors::of_processor() {
+        _ if has_instructions() => blocks,
+        Vectors::V3(vectors) => scheduled_together(vectors, state, blocks),
+        Vectors::V4(vectors) => scheduled_together(*vectors, state, blocks),
+        Vectors::None => blocks,
+    };
+    one_by_one(state, blocks);
+}
+
+/// Compresses whole blocks by the sha2 crate.
+pub(crate) fn one_by_one(state: &mut [u32; 8], blocks: &[u8]) {
     for block in blocks.chunks_exact(BLOCK) {
         sha2::compress256(state, std::slice::from_ref(GenericArray::from_slice(block)));
+    }
+}
+
+/// Compresses blocks whose message schedules, unlike their rounds, do not wait for each other; gives those that are too few.
+#[cfg(target_arch = "x86_64")]
+fn scheduled_together<'a>(vectors: pulp::x86::V3, state: &mut [u32; 8], blocks: &'a [u8]) -> &'a [u8] {
+    let (groups, rest) = blocks.as_chunks();
+    Simd::vectorize(vectors, Together { state, groups });
+    rest
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Together<'a> {
+    state: &'a mut [u32; 8],
+    groups: &'a [[u8; TOGETHER * BLOCK]],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl pulp::WithSimd for Together<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, vectors: S) {
+        debug_assert_eq!(S::U32_LANES, TOGETHER);
+        for group in self.groups {
+            let schedules = schedules(vectors, group);
+            for lane in 0..TOGETHER {
+                rounds(self.state, schedules.iter().map(|words| words[lane]));
+            }
+        }
+    }
+}
+
+/// The message schedule of each block, the round constants added to it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn schedules<S: Simd>(vectors: S, group: &[u8; TOGETHER * BLOCK]) -> [[u32; TOGETHER]; 64] {
+    let mut schedules = [[0; TOGETHER]; 64];
+    for (lane, block) in group.chunks_exact(BLOCK).enumerate() {
+        for (words, bytes) in schedules.iter_mut().zip(block.chunks_exact(4)) {
+            words[lane] = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+    }
+    let words = Words(vectors);
+    let mut w: [S::u32s; 16] = std::array::from_fn(|t| S::as_simd_u32s(&schedules[t]).0[0]);
+    for (t, (k, schedule)) in K.into_iter().zip(&mut schedules).enumerate() {
+        if t >= 16 {
+            w[t % 16] = words.scheduled(&w, t);
+        }
+        S::as_mut_simd_u32s(schedule).0[0] = words.add(w[t % 16], vectors.splat_u32s(k));
+    }
+    schedules
+}
+
+/// The 64 rounds for one block (FIPS 180-4, 6.2.2).
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::many_single_char_names)] // The specification's names.
+#[inline(always)]
+fn rounds(state: &mut [u32; 8], schedule: impl Iterator<Item = u32>) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    for scheduled in schedule {
+        let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+        let choice = (e & f) ^ (!e & g);
+        let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(scheduled);
+        let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+        let majority = (a & b) | (c & (a | b));
+        (h, g, f, e) = (g, f, e, d.wrapping_add(t1));
+        (d, c, b, a) = (c, b, a, t1.wrapping_add(sum0).wrapping_add(majority));
+    }
+    for (state, word) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *state = state.wrapping_add(word);
     }
 }

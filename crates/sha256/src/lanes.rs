@@ -1,59 +1,19 @@
 //! Blocks of several streams side by side.
 
+use crate::vectors::Vectors;
 use crate::{BLOCK, compress};
 #[cfg(target_arch = "x86_64")]
+use crate::{
+    vectors::has_instructions,
+    words::{K, Words},
+};
+#[cfg(target_arch = "x86_64")]
 use pulp::Simd;
-use std::sync::OnceLock;
 
 /// Whole blocks that follow in a stream.
 pub(crate) struct Job<'a> {
     pub state: &'a mut [u32; 8],
     pub blocks: &'a [u8],
-}
-
-/// The round constants (FIPS 180-4, 4.2.2).
-#[cfg(target_arch = "x86_64")]
-#[rustfmt::skip]
-const K: [u32; 64] = [
-    0x428A_2F98, 0x7137_4491, 0xB5C0_FBCF, 0xE9B5_DBA5, 0x3956_C25B, 0x59F1_11F1, 0x923F_82A4, 0xAB1C_5ED5,
-    0xD807_AA98, 0x1283_5B01, 0x2431_85BE, 0x550C_7DC3, 0x72BE_5D74, 0x80DE_B1FE, 0x9BDC_06A7, 0xC19B_F174,
-    0xE49B_69C1, 0xEFBE_4786, 0x0FC1_9DC6, 0x240C_A1CC, 0x2DE9_2C6F, 0x4A74_84AA, 0x5CB0_A9DC, 0x76F9_88DA,
-    0x983E_5152, 0xA831_C66D, 0xB003_27C8, 0xBF59_7FC7, 0xC6E0_0BF3, 0xD5A7_9147, 0x06CA_6351, 0x1429_2967,
-    0x27B7_0A85, 0x2E1B_2138, 0x4D2C_6DFC, 0x5338_0D13, 0x650A_7354, 0x766A_0ABB, 0x81C2_C92E, 0x9272_2C85,
-    0xA2BF_E8A1, 0xA81A_664B, 0xC24B_8B70, 0xC76C_51A3, 0xD192_E819, 0xD699_0624, 0xF40E_3585, 0x106A_A070,
-    0x19A4_C116, 0x1E37_6C08, 0x2748_774C, 0x34B0_BCB5, 0x391C_0CB3, 0x4ED8_AA4A, 0x5B9C_CA4F, 0x682E_6FF3,
-    0x748F_82EE, 0x78A5_636F, 0x84C8_7814, 0x8CC7_0208, 0x90BE_FFFA, 0xA450_6CEB, 0xBEF9_A3F7, 0xC671_78F2,
-];
-
-/// The vectors of this processor.
-#[derive(Debug, Clone, Copy)]
-enum Vectors {
-    /// AVX-512.
-    #[cfg(target_arch = "x86_64")]
-    V4(pulp::x86::V4),
-    /// AVX2.
-    #[cfg(target_arch = "x86_64")]
-    V3(pulp::x86::V3),
-    /// None that are of use.
-    None,
-}
-
-impl Vectors {
-    fn of_processor() -> Self {
-        static VECTORS: OnceLock<Vectors> = OnceLock::new();
-        *VECTORS.get_or_init(|| {
-            #[cfg(target_arch = "x86_64")]
-            {
-                if let Some(vectors) = pulp::x86::V4::try_new() {
-                    return Self::V4(vectors);
-                }
-                if let Some(vectors) = pulp::x86::V3::try_new() {
-                    return Self::V3(vectors);
-                }
-            }
-            Self::None
-        })
-    }
 }
 
 /// Compresses the blocks of all jobs.
@@ -70,16 +30,15 @@ pub(crate) fn run<'a>(jobs: impl Iterator<Item = Job<'a>>) {
 /// Compresses what is worth it side by side; gives the jobs that were begun and are not done.
 #[cfg(target_arch = "x86_64")]
 fn run_side_by_side<'a>(jobs: &mut dyn Iterator<Item = Job<'a>>, vectors: Vectors) -> Vec<Job<'a>> {
-    // By its own instructions for SHA-256, a processor does one stream about as fast as eight lanes of AVX2.
-    let has_instructions = std::is_x86_feature_detected!("sha");
     match vectors {
+        // By its own instructions for SHA-256, a processor does one stream about as fast as eight lanes of AVX2.
+        Vectors::V4(vectors) if has_instructions() => side_by_side::<_, 16>(vectors, jobs, 9),
         // A lane of a few is faster than one of many.
-        Vectors::V4(vectors) if has_instructions => side_by_side::<_, 16>(vectors, jobs, 9),
         Vectors::V4(vectors) => {
             let left = side_by_side::<_, 16>(vectors, jobs, 9);
-            side_by_side::<_, 8>(*vectors, &mut left.into_iter(), 2)
+            side_by_side::<_, 8>(*vectors, &mut left.into_iter(), 3)
         }
-        Vectors::V3(vectors) if !has_instructions => side_by_side::<_, 8>(vectors, jobs, 2),
+        Vectors::V3(vectors) if !has_instructions() => side_by_side::<_, 8>(vectors, jobs, 3),
         _ => Vec::new(),
     }
 }
@@ -186,23 +145,18 @@ impl<const LANES: usize> pulp::WithSimd for Rounds<'_, LANES> {
 #[inline(always)]
 fn rounds<S: Simd, const LANES: usize>(v: S, states: &mut States<LANES>, schedule: &[[u32; LANES]; 16]) {
     let load = |words: &[u32; LANES]| S::as_simd_u32s(words).0[0];
-    let add = |left, right| v.add_u32s(left, right);
-    let xor3 = |one, two, three| v.xor_u32s(v.xor_u32s(one, two), three);
-    let shifted = |word, amount| v.wrapping_dyn_shr_u32s(word, v.splat_u32s(amount));
-    let rotated = |word, amount| {
-        let wrapped = v.wrapping_dyn_shl_u32s(word, v.splat_u32s(32 - amount));
-        v.or_u32s(shifted(word, amount), wrapped)
-    };
+    let words = Words(v);
+    let (add, xor3, rotated) = (
+        |left, right| words.add(left, right),
+        |one, two, three| words.xor3(one, two, three),
+        |word, amount| words.rotated(word, amount),
+    );
     let mut w: [S::u32s; 16] = std::array::from_fn(|t| load(&schedule[t]));
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [S::u32s; 8] =
         std::array::from_fn(|word| load(&states[word]));
     for (t, k) in K.into_iter().enumerate() {
         if t >= 16 {
-            let (w2, w7) = (w[(t - 2) % 16], w[(t - 7) % 16]);
-            let (w15, w16) = (w[(t - 15) % 16], w[t % 16]);
-            let sigma0 = xor3(rotated(w15, 7), rotated(w15, 18), shifted(w15, 3));
-            let sigma1 = xor3(rotated(w2, 17), rotated(w2, 19), shifted(w2, 10));
-            w[t % 16] = add(add(w16, sigma0), add(w7, sigma1));
+            w[t % 16] = words.scheduled(&w, t);
         }
         let sum1 = xor3(rotated(e, 6), rotated(e, 11), rotated(e, 25));
         let choice = v.xor_u32s(v.and_u32s(e, f), v.and_u32s(v.not_u32s(e), g));
@@ -232,7 +186,7 @@ mod tests {
                 .clone()
                 .map(|blocks| {
                     let mut state = crate::INITIAL;
-                    compress::blocks(&mut state, &bytes[..blocks * BLOCK]);
+                    compress::one_by_one(&mut state, &bytes[..blocks * BLOCK]);
                     state
                 })
                 .collect();

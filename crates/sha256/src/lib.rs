@@ -2,7 +2,7 @@
 //!
 //! One stream's blocks depend on each other, so that a processor without instructions for SHA-256 is busy with one of them for
 //! a long time. Blocks of different streams do not: they are worked on side by side, each in its lane of vector registers, in
-//! little more time than one takes.
+//! little more time than one takes. Of a single stream, at least the message schedules of several blocks are made in lanes.
 //!
 //! ```
 //! let files: [&[u8]; 2] = [b"abc", b""];
@@ -11,12 +11,16 @@
 //! assert_eq!(sums[1][..4], [0xE3, 0xB0, 0xC4, 0x42]);
 //! ```
 
-mod compress;
-#[allow(
+#![allow(
     clippy::inline_always,
     reason = "what is not inlined is not compiled for the vectors"
 )]
+
+mod compress;
 mod lanes;
+mod vectors;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
 use lanes::Job;
 
