@@ -32,6 +32,37 @@ pub trait ReadAt: Send + Sync {
             kind: ExtentKind::Data,
         })
     }
+
+    /// Where a file of the host has the bytes from `offset` on as they are, so that the kernel can copy them.
+    ///
+    /// `None` where none does: they are compressed, in memory, zeros that nobody stored, or nobody knows. `offset` must be below
+    /// [`len`](Self::len).
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.len())?;
+        Ok(None)
+    }
+}
+
+/// Bytes in a file of the host.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a> {
+    /// The file.
+    pub file: &'a File,
+    /// Where in it they begin.
+    pub offset: u64,
+    /// How many follow each other there.
+    pub length: u64,
+}
+
+impl Stored<'_> {
+    /// No more than `length` of them.
+    #[must_use]
+    pub fn clipped(self, length: u64) -> Self {
+        Self {
+            length: self.length.min(length),
+            ..self
+        }
+    }
 }
 
 /// Bytes at offsets, written by any number of threads at once; writers of overlapping ranges arrange their order
@@ -99,6 +130,10 @@ macro_rules! delegate {
 
             fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
                 (**self).extent_at(offset)
+            }
+
+            fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+                (**self).stored_at(offset)
             }
         }
 

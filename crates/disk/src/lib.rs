@@ -47,7 +47,7 @@ mod slice;
 pub mod testing;
 mod zeros;
 
-pub use access::{Differencing, ReadAt, Resize, WriteAt};
+pub use access::{Differencing, ReadAt, Resize, Stored, WriteAt};
 pub use copy::{CopyError, CopyOptions, CopyOutcome, CopyTarget, copy};
 pub use durable::DurableFile;
 pub use error::{Damage, ReadError, WriteError};

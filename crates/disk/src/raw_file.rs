@@ -1,6 +1,6 @@
 //! A file of the host as a disk.
 
-use crate::access::{ReadAt, Resize, WriteAt};
+use crate::access::{ReadAt, Resize, Stored, WriteAt};
 use crate::error::{ReadError, WriteError};
 use crate::extent::{Extent, ExtentKind};
 use std::fs::{File, OpenOptions};
@@ -111,6 +111,16 @@ impl ReadAt for RawFile {
             length: end.clamp(offset + 1, size) - offset,
             kind,
         })
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        let size = self.len();
+        ReadError::check_range(offset, 1, size)?;
+        Ok(Some(Stored {
+            file: &self.file,
+            offset,
+            length: size - offset,
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A part of another disk, such as a partition.
 
-use crate::access::{ReadAt, WriteAt};
+use crate::access::{ReadAt, Stored, WriteAt};
 use crate::error::{ReadError, WriteError};
 use crate::extent::Extent;
 use std::fs::File;
@@ -52,6 +52,12 @@ impl<D: ReadAt> ReadAt for Slice<D> {
             start: offset,
             ..extent
         })
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.length)?;
+        let stored = self.disk.stored_at(self.start + offset)?;
+        Ok(stored.map(|stored| stored.clipped(self.length - offset)))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::container::{Container, ParentReference};
 use crate::format::{ForeignContainer, Format};
 use crate::gate::{Gate, Refused};
-use cv_disk::{Differencing, Extent, RawFile, ReadAt, ReadError};
+use cv_disk::{Differencing, Extent, RawFile, ReadAt, ReadError, Stored};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,6 +166,10 @@ impl ReadAt for Image {
 
     fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
         self.container.disk().extent_at(offset)
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        self.container.disk().stored_at(offset)
     }
 }
 

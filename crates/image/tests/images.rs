@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cv_disk::{Differencing, Extents, Quiet, ReadAt, Severity};
+use cv_disk::{Differencing, Extents, Quiet, RawFile, ReadAt, Severity};
 use cv_image::{
     ChangeError, Format, Gate, Image, Layout, OpenError, OpenOptions, Origin, WritableImage, check, commit, compact,
     convert, create, create_child, flatten, rebase, relink, resize,
@@ -156,6 +156,7 @@ impl Session {
             .zip(&self.model)
             .position(|(found, expected)| found != expected);
         assert_eq!(difference, None, "{step:?} left other bytes");
+        check_stored(&image, &self.model);
         let report = check(&self.image, &options(&self.image)).unwrap();
         let is_sound = report
             .faults
@@ -163,6 +164,22 @@ impl Session {
             .iter()
             .all(|fault| fault.severity == Severity::Note);
         assert!(is_sound, "{step:?}: {:?}", report.faults);
+    }
+}
+
+/// What is said to be in a file of the host is there.
+fn check_stored(image: &Image, model: &[u8]) {
+    let mut offset = 0;
+    while offset < image.len() {
+        let Some(stored) = image.stored_at(offset).unwrap() else {
+            offset += 512;
+            continue;
+        };
+        let file = RawFile::from_file(stored.file.try_clone().unwrap()).unwrap();
+        let mut found = vec![0; stored.length as usize];
+        file.read_at(&mut found, stored.offset).unwrap();
+        assert!(found == model[offset as usize..][..found.len()], "at {offset:#x}");
+        offset += stored.length;
     }
 }
 
@@ -236,5 +253,32 @@ fn own_extents_of_a_fresh_child_are_holes() {
         assert!(bytes(&child) == vec![7; 3 << 20]);
         let pieces: Vec<_> = child.map().map(Result::unwrap).collect();
         assert!(pieces.iter().all(|piece| piece.depth == 1), "{pieces:?}");
+    }
+}
+
+#[test]
+fn what_a_file_stores_is_found_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let model: Vec<u8> = (0..3_u32 << 20)
+        .map(|place| (place / 512 * 7 % 251 + 1) as u8)
+        .collect();
+    let kinds = [
+        (Format::Raw, None),
+        (Format::Vhd, Some("fixed")),
+        (Format::Vhdx, Some("fixed")),
+        (Format::Vhdx, None),
+        (Format::Vmdk, Some("monolithicFlat")),
+    ];
+    for (format, subformat) in kinds {
+        let path = folder.path().join(format!("{}.{format}", subformat.unwrap_or("usual")));
+        let mut layout = Layout::new(format, Origin::reproducible(0, "test"));
+        layout.subformat = subformat.map(Into::into);
+        create(&path, model.len() as u64, &layout).unwrap();
+        let writer = WritableImage::open(&path, &options(&path)).unwrap();
+        writer.disk().write_at(&model, 0).unwrap();
+        writer.close().unwrap();
+        let image = open(&path);
+        assert!(image.stored_at(70_000).unwrap().is_some(), "{}", path.display());
+        check_stored(&image, &model);
     }
 }

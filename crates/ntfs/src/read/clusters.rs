@@ -2,7 +2,7 @@
 
 use crate::structure::run_list::{self, Run};
 use crate::structure::{AttributeFlags, Geometry, NonResidentHeader, moved};
-use cv_disk::{Damage, Extent, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Damage, Extent, ExtentKind, ReadAt, ReadError, Stored};
 
 /// Where a non-resident value lies, gathered from all extents of its attribute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -165,6 +165,24 @@ impl Clusters {
         let (valid, zeros) = buf.split_at_mut(valid as usize);
         zeros.fill(0);
         self.read_stored(disk, geometry, valid, offset)
+    }
+
+    /// Where a file of the host has the value from `offset` on, where it is not compressed.
+    pub(crate) fn stored_at<'a>(
+        &self,
+        disk: &'a dyn ReadAt,
+        geometry: &Geometry,
+        offset: u64,
+    ) -> Result<Option<Stored<'a>>, ReadError> {
+        let valid = self.valid_data_length.min(self.file_size);
+        if offset >= valid {
+            return Ok(None);
+        }
+        let (Some(start), length) = self.place(geometry, offset)? else {
+            return Ok(None);
+        };
+        let stored = disk.stored_at(start)?;
+        Ok(stored.map(|stored| stored.clipped(length.min(valid - offset))))
     }
 
     /// The extent of the value that begins at `offset`, where it is not compressed.

@@ -8,7 +8,7 @@ use crate::read::volume::Inner;
 use crate::read::wof_stream::WofStream;
 use crate::structure::reparse::WofAlgorithm;
 use crate::structure::{AttributeFlags, within};
-use cv_disk::{Damage, Extent, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Damage, Extent, ExtentKind, ReadAt, ReadError, Stored};
 use std::fmt;
 use std::sync::Arc;
 
@@ -134,6 +134,15 @@ impl ReadAt for Stream {
             }),
         }
         .map_err(|error| self.located(error))
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.len())?;
+        let Kind::Plain { volume, clusters } = &*self.kind else {
+            return Ok(None);
+        };
+        let stored = clusters.stored_at(&*volume.disk, &volume.geometry, offset);
+        stored.map_err(|error| self.located(error))
     }
 }
 

@@ -6,7 +6,7 @@ use super::footer_copies::FooterCopies;
 use super::layout::{BlockLayout, Layout, SECTOR};
 use super::parent::ParentReference;
 use super::sector_bitmap::{BitmapCache, SectorBitmap, sectors_of};
-use cv_disk::{Damage, Differencing, Extent, ExtentKind, PagedTable, ReadAt, ReadError};
+use cv_disk::{Damage, Differencing, Extent, ExtentKind, PagedTable, ReadAt, ReadError, Stored};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -239,6 +239,22 @@ impl ReadAt for Vhd {
             });
         }
         Ok(parent.extent_at(offset)?.clipped(own.end()))
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.len())?;
+        let Some(blocks) = &self.layout.blocks else {
+            let stored = self.file.stored_at(offset)?;
+            return Ok(stored.map(|stored| stored.clipped(self.len() - offset)));
+        };
+        let piece = self.piece(blocks, offset, self.len())?;
+        match piece.source {
+            Source::File(at) if at < self.file.len() => {
+                let stored = self.file.stored_at(at)?;
+                Ok(stored.map(|stored| stored.clipped(piece.range.end - offset)))
+            }
+            Source::File(_) | Source::Absent => Ok(None),
+        }
     }
 }
 

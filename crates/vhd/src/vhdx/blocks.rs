@@ -2,7 +2,7 @@
 
 use super::bat::{BatEntry, BlockState, Geometry};
 use super::structures::MIB;
-use cv_disk::{Damage, Extent, ExtentKind, PagedTable, ReadAt, ReadError};
+use cv_disk::{Damage, Extent, ExtentKind, PagedTable, ReadAt, ReadError, Stored};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -351,6 +351,18 @@ impl ReadAt for Blocks {
         } else {
             Ok(own)
         }
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.len())?;
+        let Some(part) = self.parts(offset..self.len()).next() else {
+            return Ok(None);
+        };
+        let (entry, BlockState::FullyPresent) = self.entry(part.block)? else {
+            return Ok(None);
+        };
+        let stored = self.data.stored_at(self.place(entry, part)?)?;
+        Ok(stored.map(|stored| stored.clipped(part.length)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::overlay::Overlay;
 use super::parent_locator::ParentReference;
 use super::region_table::{RegionTables, Regions};
 use super::structures::{FILE_TYPE_OFFSET, FileTypeIdentifier, Header, decode};
-use cv_disk::{Damage, Differencing, Extent, PagedTable, ReadAt, ReadError};
+use cv_disk::{Damage, Differencing, Extent, PagedTable, ReadAt, ReadError, Stored};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -189,6 +189,10 @@ impl ReadAt for Vhdx {
 
     fn extent_at(&self, offset: u64) -> Result<Extent, ReadError> {
         self.blocks.extent_at(offset)
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        self.blocks.stored_at(offset)
     }
 }
 

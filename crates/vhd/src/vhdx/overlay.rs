@@ -1,7 +1,7 @@
 //! The file as it will be when everything logged has reached its place.
 
 use super::structures::LOG_SECTOR;
-use cv_disk::{Extent, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Extent, ExtentKind, ReadAt, ReadError, Stored};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -219,6 +219,18 @@ impl ReadAt for Overlay {
                 })
             }
         }
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.len())?;
+        let patches = self.read();
+        let next = patches.range(first_from(&patches, offset)..).next();
+        let end = next.map_or(u64::MAX, |(start, _)| *start);
+        if end <= offset || offset >= self.file.len() {
+            return Ok(None);
+        }
+        let stored = self.file.stored_at(offset)?;
+        Ok(stored.map(|stored| stored.clipped(end - offset)))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::OpenError;
 use crate::extent_files::ExtentFiles;
 use crate::sparse::{SparseExtent, SparseKind};
 use crate::structures::{CowdHeader, SECTOR, SeSparseConstHeader, SparseExtentHeader, from_bytes};
-use cv_disk::{Damage, Differencing, Extent, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Damage, Differencing, Extent, ExtentKind, ReadAt, ReadError, Stored};
 use std::ops::Range;
 use std::sync::Arc;
 use storage::{Storage, StoredExtent, open_extents};
@@ -311,6 +311,14 @@ impl ReadAt for Vmdk {
             return Ok(own);
         }
         Ok(parent.extent_at(offset)?.clipped(own.end()))
+    }
+
+    fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.size)?;
+        match self.parts(offset..self.size).next() {
+            Some((index, part)) => self.extents[index].stored_at(part.start),
+            None => Ok(None),
+        }
     }
 }
 

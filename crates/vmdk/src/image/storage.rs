@@ -5,7 +5,7 @@ use crate::error::OpenError;
 use crate::extent_files::ExtentFiles;
 use crate::sparse::{Below, SparseExtent, SparseKind};
 use crate::structures::SECTOR;
-use cv_disk::{Damage, ExtentKind, ReadAt, ReadError};
+use cv_disk::{Damage, ExtentKind, ReadAt, ReadError, Stored};
 use std::sync::Arc;
 
 /// An extent and its place in the disk.
@@ -73,6 +73,18 @@ impl StoredExtent {
             Storage::Sparse(sparse) => sparse.read(buf, within, &|part, at| below(part, self.start + at)),
         }
         .map_err(|error| self.named(error, |error, file| error.in_file(file)))
+    }
+
+    /// Where a file of the host has the bytes from byte `offset` of the disk on, where that is a flat one.
+    pub fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        let within = offset - self.start;
+        match &self.storage {
+            Storage::Flat { file, start } if self.line.access != Access::None && start + within < file.len() => {
+                let stored = file.stored_at(start + within)?;
+                Ok(stored.map(|stored| stored.clipped(self.length - within)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The kind of byte `offset` of the disk, of this file alone, and where in the disk that kind ends.
