@@ -167,13 +167,43 @@ impl<'a> Mover<'a> {
         if self.core.tree.streams[stream.number as usize].kind == ContentKind::Bytes {
             return Ok(false);
         }
-        let Some(Shared::File(file, begin)) = self.input(stream)? else {
-            return Ok(false);
+        let (file, begin) = match self.input(stream)? {
+            Some(Shared::File(file, begin)) => (file, begin),
+            Some(Shared::Disk(disk)) => return self.copy_stored(stream, piece, &*disk, output),
+            None => return Ok(false),
         };
         self.check_length(stream, begin + piece.end(), file.len(), begin)?;
         output.copy = (piece.length > 0).then_some(FileCopy {
             file,
             source_offset: begin + piece.start,
+            offset: piece.offset,
+            length: piece.length,
+        });
+        Ok(true)
+    }
+
+    /// Has the target copy a piece of a stream of another volume, where a file of the host has all of it in one place.
+    fn copy_stored(
+        &self,
+        stream: &LargeStream<'a>,
+        piece: Piece,
+        disk: &(dyn ReadAt + 'a),
+        output: &mut Output,
+    ) -> Result<bool, Failed> {
+        if piece.length == 0 || piece.end() > disk.len() {
+            return Ok(false);
+        }
+        let failure = |error| self.failure(stream.number, error);
+        let Some(stored) = disk.stored_at(piece.start).map_err(failure)? else {
+            return Ok(false);
+        };
+        if stored.length < piece.length {
+            return Ok(false);
+        }
+        let file = stored.file.try_clone().and_then(RawFile::from_file);
+        output.copy = Some(FileCopy {
+            file: Arc::new(file.map_err(|error| self.failure(stream.number, error))?),
+            source_offset: stored.offset,
             offset: piece.offset,
             length: piece.length,
         });

@@ -48,14 +48,24 @@ impl<'a> MftWriter<'a> {
         let offset = self.core().offset(self.layout.mft.lcn) + range.start * size as u64;
         let bytes = output.begin(offset, size * (range.end - range.start) as usize);
         let mut spread = None;
-        let mut read = 0;
-        for (number, record) in range.zip(bytes.chunks_exact_mut(size)) {
+        let mut made = Vec::new();
+        let mut contents = Vec::new();
+        for (index, number) in range.enumerate() {
             if self.file_of(number).is_some_and(|file| self.deferred.contains(&file)) {
                 continue;
             }
-            read += self.make(number, record, &mut spread)?;
+            let record = index * size..(index + 1) * size;
+            self.make(number, &mut bytes[record.clone()], &mut spread, |stream, place| {
+                contents.push((stream, record.start + place.start..record.start + place.end));
+            })?;
+            made.push(record);
         }
-        output.done = output.bytes.len() as u64 + read;
+        let read: usize = contents.iter().map(|(_, place)| place.len()).sum();
+        self.mover.hash_whole(bytes, contents);
+        for record in made {
+            fixup::protect(&mut bytes[record], UPDATE_SEQUENCE_NUMBER);
+        }
+        output.done = (output.bytes.len() + read) as u64;
         Ok(())
     }
 
@@ -63,7 +73,12 @@ impl<'a> MftWriter<'a> {
     pub fn record(&self, number: u64) -> Result<(u64, Vec<u8>), Failed> {
         let size = self.core().record_size as usize;
         let mut record = vec![0; size];
-        self.make(number, &mut record, &mut None)?;
+        let mut contents = Vec::new();
+        self.make(number, &mut record, &mut None, |stream, place| {
+            contents.push((stream, place));
+        })?;
+        self.mover.hash_whole(&record, contents);
+        fixup::protect(&mut record, UPDATE_SEQUENCE_NUMBER);
         Ok((self.core().offset(self.layout.mft.lcn) + number * size as u64, record))
     }
 
@@ -76,11 +91,14 @@ impl<'a> MftWriter<'a> {
         self.core().file_at(number).or_else(extension)
     }
 
-    /// Fills `record`; gives the bytes that were read from the source for it.
-    fn make(&self, number: u64, record: &mut [u8], spread: &mut Option<Spread<'a>>) -> Result<u64, Failed>
-    where
-        'a: 'a,
-    {
+    /// Fills `record`, which is yet to be hashed and then protected. `read` is told which streams were read into it.
+    fn make(
+        &self,
+        number: u64,
+        record: &mut [u8],
+        spread: &mut Option<Spread<'a>>,
+        mut read: impl FnMut(u32, Range<usize>),
+    ) -> Result<(), Failed> {
         let core = self.core();
         let mut gaps = Vec::new();
         if system_files::is_system(number) {
@@ -114,14 +132,12 @@ impl<'a> MftWriter<'a> {
             };
             record::encode(record, &header, std::iter::empty(), core.cluster_size, &mut gaps);
         }
-        let mut read = 0;
         for Gap { stream, offset, length } in gaps {
-            self.mover
-                .read_and_hash(stream.0, &mut record[offset..offset + length])?;
-            read += length as u64;
+            let place = offset..offset + length;
+            self.mover.read_whole(stream.0, &mut record[place.clone()])?;
+            read(stream.0, place);
         }
-        fixup::protect(record, UPDATE_SEQUENCE_NUMBER);
-        Ok(read)
+        Ok(())
     }
 
     fn make_segment(

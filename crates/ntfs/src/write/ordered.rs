@@ -2,6 +2,7 @@
 
 use super::error::PopulateError;
 use cv_disk::{Progress, RawFile, WriteAt, data_runs};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -62,7 +63,6 @@ pub(super) struct Turns {
 
 #[derive(Default)]
 struct State {
-    ticket: u64,
     failure: Option<PopulateError>,
     /// A thread panicked, so that its turn never ends.
     is_abandoned: bool,
@@ -75,13 +75,14 @@ impl State {
 }
 
 /// Lets the other threads end when one panics.
-struct Abandon<'a>(&'a Turns);
+struct Abandon<'a, T>(&'a Turns, &'a Order<T>);
 
-impl Drop for Abandon<'_> {
+impl<T> Drop for Abandon<'_, T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.lock().is_abandoned = true;
             self.0.changed.notify_all();
+            self.1.wake();
         }
     }
 }
@@ -154,7 +155,7 @@ pub(super) fn run<I: Send>(
 
 /// As [`run`], for outputs whose place depends on those before: `settle` is called with what `work` gave, in the order of the
 /// items and never twice at once, and says where the output goes.
-pub(super) fn run_and_settle<I: Send, T>(
+pub(super) fn run_and_settle<I: Send, T: Send>(
     target: &dyn WriteAt,
     threads: usize,
     progress: &dyn Progress,
@@ -163,6 +164,7 @@ pub(super) fn run_and_settle<I: Send, T>(
     settle: impl Fn(T, &mut Output) + Sync,
 ) -> Result<(), PopulateError> {
     let turns = Turns::default();
+    let order = Order::new(2 * threads + 2);
     let queue = Mutex::new((0_u64, items));
     let next = || {
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,16 +174,27 @@ pub(super) fn run_and_settle<I: Send, T>(
         Some((ticket, item))
     };
     let thread = || {
-        let _abandon = Abandon(&turns);
-        let mut output = Output::default();
+        let _abandon = Abandon(&turns, &order);
         while !turns.lock().is_over() {
             let Some((ticket, item)) = next() else { return };
-            let outcome = work(item, &mut output, &turns)
-                .and_then(|made| write(target, &turns, ticket, &mut output, |output| settle(made, output)))
-                .and_then(|()| Ok(progress.advance(output.done)?));
+            let mut output = order.spare();
+            let outcome = work(item, &mut output, &turns).and_then(|made| {
+                let place = |made, output: &mut Output| {
+                    settle(made, output);
+                    output.reserve(target)
+                };
+                let write = |output: &Output| {
+                    output.write(target)?;
+                    Ok(progress.advance(output.done)?)
+                };
+                order.put(ticket, (made, output), &turns, place, write)
+            });
             match outcome {
                 Ok(()) => {}
-                Err(Failed::Here(failure)) => turns.fail(failure),
+                Err(Failed::Here(failure)) => {
+                    turns.fail(failure);
+                    order.wake();
+                }
                 Err(Failed::Elsewhere) => return,
             }
         }
@@ -196,43 +209,121 @@ pub(super) fn run_and_settle<I: Send, T>(
     state.failure.map_or(Ok(()), Err)
 }
 
-fn write(
-    target: &dyn WriteAt,
-    turns: &Turns,
+/// Outputs that wait for those of earlier items, so that no thread has to.
+struct Order<T> {
+    waiting: Mutex<Waiting<T>>,
+    changed: Condvar,
+    /// How many may wait.
+    most: usize,
+}
+
+struct Waiting<T> {
+    /// Whose turn it is.
     ticket: u64,
-    output: &mut Output,
-    settle: impl FnOnce(&mut Output),
-) -> Result<(), Failed> {
-    let mut state = turns.lock();
-    while state.ticket != ticket {
-        if state.is_over() {
-            return Err(Failed::Elsewhere);
-        }
-        state = turns.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-    }
-    settle(output);
-    let mut pieces = Vec::new();
-    let more = output.also.iter().map(|(offset, bytes)| (*offset, bytes));
-    for (offset, bytes) in std::iter::once((output.offset, &output.bytes)).chain(more) {
-        for run in data_runs(bytes, GRANULE) {
-            let start = offset + run.start as u64;
-            target.reserve(start..offset + run.end as u64)?;
-            pieces.push((start, &bytes[run]));
+    outputs: BTreeMap<u64, (T, Output)>,
+    spare: Vec<Output>,
+}
+
+impl<T> Order<T> {
+    fn new(most: usize) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                ticket: 0,
+                outputs: BTreeMap::new(),
+                spare: Vec::new(),
+            }),
+            changed: Condvar::new(),
+            most,
         }
     }
-    if let Some(copy) = &output.copy {
-        target.reserve(copy.offset..copy.offset + copy.length)?;
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    state.ticket += 1;
-    drop(state);
-    turns.changed.notify_all();
-    for (offset, bytes) in pieces {
-        target.write_at(bytes, offset)?;
+
+    /// Lets those who wait find out that all is over.
+    fn wake(&self) {
+        let waiting = self.lock();
+        self.changed.notify_all();
+        drop(waiting);
     }
-    if let Some(copy) = &output.copy {
-        target.copy_from_file(copy.file.file(), copy.source_offset, copy.offset, copy.length)?;
+
+    /// An output that was used before.
+    fn spare(&self) -> Output {
+        self.lock().spare.pop().unwrap_or_default()
     }
-    Ok(())
+
+    /// Takes an output. The one whose turn it is gets its place by `place`, as do those that wait for it, one after the other;
+    /// then all of them are written.
+    fn put(
+        &self,
+        ticket: u64,
+        output: (T, Output),
+        turns: &Turns,
+        place: impl Fn(T, &mut Output) -> Result<(), PopulateError>,
+        write: impl Fn(&Output) -> Result<(), PopulateError>,
+    ) -> Result<(), Failed> {
+        let mut waiting = self.lock();
+        while waiting.ticket != ticket && waiting.outputs.len() >= self.most {
+            if turns.lock().is_over() {
+                return Err(Failed::Elsewhere);
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.outputs.insert(ticket, output);
+        let mut settled = Vec::new();
+        loop {
+            let ticket = waiting.ticket;
+            let Some((made, mut output)) = waiting.outputs.remove(&ticket) else {
+                break;
+            };
+            place(made, &mut output)?;
+            settled.push(output);
+            waiting.ticket += 1;
+        }
+        drop(waiting);
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.changed.notify_all();
+        for output in &settled {
+            write(output)?;
+        }
+        self.lock().spare.append(&mut settled);
+        Ok(())
+    }
+}
+
+impl Output {
+    /// The bytes that are to be written, and where they go.
+    fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let also = self.also.iter().map(|(offset, bytes)| (*offset, bytes));
+        std::iter::once((self.offset, &self.bytes))
+            .chain(also)
+            .flat_map(|(offset, bytes)| {
+                data_runs(bytes, GRANULE).map(move |run| (offset + run.start as u64, &bytes[run]))
+            })
+    }
+
+    fn reserve(&self, target: &dyn WriteAt) -> Result<(), PopulateError> {
+        for (offset, bytes) in self.pieces() {
+            target.reserve(offset..offset + bytes.len() as u64)?;
+        }
+        if let Some(copy) = &self.copy {
+            target.reserve(copy.offset..copy.offset + copy.length)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, target: &dyn WriteAt) -> Result<(), PopulateError> {
+        for (offset, bytes) in self.pieces() {
+            target.write_at(bytes, offset)?;
+        }
+        if let Some(copy) = &self.copy {
+            target.copy_from_file(copy.file.file(), copy.source_offset, copy.offset, copy.length)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

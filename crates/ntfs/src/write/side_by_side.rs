@@ -3,13 +3,47 @@
 use super::core::Core;
 use super::large::LargeStream;
 use super::ordered::{Failed, Output, Turns};
-use super::streams::{Made, Mover, Wanted};
+use super::streams::{self, Made, Mover, Wanted};
 use super::tree::StreamId;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 
 /// Bytes of each stream that are moved in one step: whole blocks and grains of most containers.
 const PIECE: u64 = 512 << 10;
+
+/// What one core hashes of a stream by itself, of a stream beside others, and of all that are side by side, about, in MB/s. It
+/// decides what is done how, so it is the same on every machine: containers get their room in the order of the work.
+const ALONE: u64 = 250;
+const BESIDE_OTHERS: u64 = 100;
+const ALL_LANES: u64 = 1500;
+
+/// How many of some streams, the largest first, one core is to hash by themselves while another has the rest side by side.
+fn alone(sizes: &[u64]) -> usize {
+    let mut beside: u64 = sizes.iter().sum();
+    let mut by_themselves = 0;
+    let costs = (0..=sizes.len()).map(|count| {
+        let size = sizes.get(count).copied().unwrap_or(0);
+        let cost = (size / BESIDE_OTHERS)
+            .max(beside / ALL_LANES)
+            .max(by_themselves / ALONE);
+        beside -= size;
+        by_themselves += size;
+        (cost, count)
+    });
+    costs.min().map_or(0, |(_, count)| count)
+}
+
+/// Takes the streams that are to be hashed by themselves from `streams`, each given by its number and first cluster.
+pub(super) fn take_alone<'a>(core: &Core, streams: &mut Vec<(u32, u64)>) -> Vec<Arc<LargeStream<'a>>> {
+    let size = |number: u32| core.tree.streams[number as usize].size;
+    // The largest begin, so that none of them is left alone at the end.
+    streams.sort_by_key(|(number, _)| std::cmp::Reverse(size(*number)));
+    let sizes: Vec<u64> = streams.iter().map(|(number, _)| size(*number)).collect();
+    let taken = streams.drain(..alone(&sizes));
+    taken
+        .map(|(number, lcn)| Arc::new(LargeStream::aligned(core, number, lcn, streams::PIECE)))
+        .collect()
+}
 
 /// The next pieces of several streams.
 pub(super) struct Step<'a> {
@@ -19,11 +53,8 @@ pub(super) struct Step<'a> {
     pieces: Vec<(Arc<LargeStream<'a>>, u64)>,
 }
 
-/// All pieces of some streams, each given by its number and first cluster. Which are together does not depend on the machine, as
-/// containers get their room in this order.
-pub(super) fn steps<'a>(core: &'a Core, mut streams: Vec<(u32, u64)>) -> impl Iterator<Item = Step<'a>> + Send + 'a {
-    // The largest begin, so that none of them is left alone at the end.
-    streams.sort_by_key(|(number, _)| std::cmp::Reverse(core.tree.streams[*number as usize].size));
+/// All pieces of some streams, each given by its number and first cluster. Which are together does not depend on the machine.
+pub(super) fn steps<'a>(core: &'a Core, streams: Vec<(u32, u64)>) -> impl Iterator<Item = Step<'a>> + Send + 'a {
     let mut streams = streams.into_iter();
     let mut moving: Vec<(Arc<LargeStream<'a>>, u64)> = Vec::new();
     let turn = Arc::new(AtomicU64::new(0));
@@ -81,5 +112,19 @@ impl<'a> Mover<'a> {
         drop(sums);
         turns.step(&step.turn);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alone;
+
+    #[test]
+    fn what_would_end_long_after_the_others_is_hashed_by_itself() {
+        const MB: u64 = 1_000_000;
+        assert_eq!(alone(&[]), 0);
+        assert_eq!(alone(&[27 * MB, 13 * MB, 12 * MB, 12 * MB, 8 * MB, 2 * MB]), 1);
+        assert_eq!(alone(&[10 * MB]), 1);
+        assert_eq!(alone(&[10 * MB; 8]), 0);
     }
 }

@@ -10,6 +10,7 @@ use super::tree::{ContentKind, Stream, StreamId};
 use super::tree_hash::{TreeHash, TreeHasher};
 use cv_disk::ReadAt;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are gathered and written at once.
@@ -106,6 +107,19 @@ fn in_order<'a>(core: &'a Core, streams: Vec<(u32, u64)>) -> impl Iterator<Item 
     })
 }
 
+type Items<'a> = Box<dyn Iterator<Item = Item<'a>> + Send + 'a>;
+
+/// One of each by turns: while one thread hashes what must be hashed in order, the others have something else to do.
+fn by_turns(mut kinds: [Items<'_>; 3]) -> impl Iterator<Item = Item<'_>> + Send {
+    let mut turn = 0;
+    std::iter::from_fn(move || {
+        (0..kinds.len()).find_map(|_| {
+            turn = (turn + 1) % kinds.len();
+            kinds[turn].next()
+        })
+    })
+}
+
 impl<'a> Mover<'a> {
     /// The pieces of work for all streams whose place is known. Streams follow in the order of their clusters, except that
     /// those which are hashed side by side come in between.
@@ -115,21 +129,20 @@ impl<'a> Mover<'a> {
             let stream = &core.tree.streams[number as usize];
             stream.size >= LARGE && core.sparse_runs(stream).is_none() && self.wanted(number).sum
         };
-        let (large, others): (Vec<_>, Vec<_>) = placed_streams(core).partition(|(number, _)| is_side_by_side(*number));
-        let mut steps = side_by_side::steps(core, large);
-        let mut others = in_order(core, others);
-        let mut is_turn_of_steps = false;
-        std::iter::from_fn(move || {
-            // By turns: while one thread hashes, the others have something else to do.
-            is_turn_of_steps = !is_turn_of_steps;
-            let step = |steps: &mut dyn Iterator<Item = Step<'a>>| steps.next().map(Item::SideBySide);
-            if is_turn_of_steps {
-                step(&mut steps).or_else(|| others.next())
-            } else {
-                others.next().or_else(|| step(&mut steps))
-            }
-        })
+        let (mut large, others): (Vec<_>, Vec<_>) =
+            placed_streams(core).partition(|(number, _)| is_side_by_side(*number));
+        let alone = side_by_side::take_alone(core, &mut large)
+            .into_iter()
+            .flat_map(|stream| {
+                (0..stream.pieces()).map(move |piece| Item::Large {
+                    stream: stream.clone(),
+                    piece,
+                })
+            });
+        let steps = side_by_side::steps(core, large).map(Item::SideBySide);
+        by_turns([Box::new(steps), Box::new(alone), Box::new(in_order(core, others))])
     }
+
     /// Does one piece of work.
     pub fn work(&self, item: Item<'a>, output: &mut Output, turns: &Turns) -> Result<(), Failed> {
         match item {
@@ -168,17 +181,15 @@ impl<'a> Mover<'a> {
                 done += stream.size;
             }
         }
-        let contents: Vec<_> = places
-            .into_iter()
-            .map(|(number, place)| (number, &bytes[place]))
-            .collect();
-        self.hash_whole(&contents);
+        self.hash_whole(bytes, places);
         output.done = done;
         Ok(())
     }
 
-    /// Notes the hashes of streams that are wanted.
-    fn hash_whole(&self, streams: &[(u32, &[u8])]) {
+    /// Notes the hashes that are wanted of streams, each of which is in a range of `bytes`.
+    pub fn hash_whole(&self, bytes: &[u8], places: Vec<(u32, Range<usize>)>) {
+        let streams = places.into_iter().map(|(number, place)| (number, &bytes[place]));
+        let streams: Vec<(u32, &[u8])> = streams.collect();
         let summed = streams.iter().filter(|(number, _)| self.wanted(*number).sum);
         let (summed, contents): (Vec<u32>, Vec<&[u8]>) = summed.copied().unzip();
         let sums = cv_sha256::digest_all(&contents).into_iter().zip(summed);
@@ -214,14 +225,8 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Fills `content`, which is as long as the stream, and notes its hash where that is wanted.
-    pub fn read_and_hash(&self, number: u32, content: &mut [u8]) -> Result<(), PopulateError> {
-        self.read_whole(number, content)?;
-        self.hash_whole(&[(number, content)]);
-        Ok(())
-    }
-
-    fn read_whole(&self, number: u32, content: &mut [u8]) -> Result<(), PopulateError> {
+    /// Fills `content`, which is as long as the stream.
+    pub fn read_whole(&self, number: u32, content: &mut [u8]) -> Result<(), PopulateError> {
         let stream = &self.core.tree.streams[number as usize];
         if stream.kind == ContentKind::Bytes {
             content.copy_from_slice(self.core.tree.bytes_of(stream));

@@ -120,6 +120,7 @@ fn first_hashes(core: &Core, source: &dyn Source, wanted: bool) -> Hashes {
     if !wanted {
         return hashes;
     }
+    let mut whole: Vec<(StreamId, &[u8])> = Vec::new();
     for (number, stream) in core.tree.streams.iter().enumerate() {
         let number = number as u32;
         if stream.kind == ContentKind::Source
@@ -132,12 +133,14 @@ fn first_hashes(core: &Core, source: &dyn Source, wanted: bool) -> Hashes {
             continue;
         }
         match stream.kind {
-            ContentKind::Bytes => {
-                hashes.set(StreamId(number), cv_sha256::digest(core.tree.bytes_of(stream)));
-            }
-            _ if stream.size == 0 => hashes.set(StreamId(number), cv_sha256::digest(&[])),
+            ContentKind::Bytes => whole.push((StreamId(number), core.tree.bytes_of(stream))),
+            _ if stream.size == 0 => whole.push((StreamId(number), &[])),
             _ => {}
         }
+    }
+    let (streams, contents): (Vec<StreamId>, Vec<&[u8]>) = whole.into_iter().unzip();
+    for (stream, sum) in streams.into_iter().zip(cv_sha256::digest_all(&contents)) {
+        hashes.set(stream, sum);
     }
     hashes
 }
