@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Nobody's number on Debian.
 const NOBODY: &str = "65534";
@@ -92,6 +93,64 @@ fn what_cannot_be_read_is_told_and_not_taken_for_deleted() {
         !found.iter().any(|line| line.contains("HKEY_CURRENT_USER")),
         "{found:#?}"
     );
+}
+
+/// Says so when it goes, also where a test fails.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn files_that_come_and_go_meanwhile_do_not_lose_the_rest() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    machine(&folder.join("before"), |_, _, _, _| {});
+    machine(&folder.join("after"), install);
+    let busy = folder.join("after/Program Files/App/Busy");
+    fs::create_dir_all(&busy).unwrap();
+    for number in 0..300_u32 {
+        fs::write(busy.join(format!("steady {number}")), number.to_le_bytes().repeat(3000)).unwrap();
+    }
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let _ended = Ended(&is_done);
+        threads.spawn(|| {
+            for number in 0_u64.. {
+                if is_done.load(Ordering::Relaxed) {
+                    break;
+                }
+                let passing = busy.join(format!("passing {}", number % 100));
+                // It may be there from the turn before.
+                match number % 200 {
+                    0..100 => fs::write(&passing, vec![1; 3000 + number as usize % 5000]).unwrap(),
+                    _ => fs::remove_file(&passing).unwrap(),
+                }
+            }
+        });
+        for _ in 0..4 {
+            let arguments = [
+                "capture", "diff", "--before", "before", "--after", "after", "-o", "app.vhdx",
+            ];
+            let output = Command::new(env!("CARGO_BIN_EXE_cvtool"))
+                .args(arguments)
+                .args(["--report", "report.json"])
+                .current_dir(folder)
+                .output()
+                .unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            // 2 where something went away, which is told.
+            let told_of_it = output.status.code() == Some(2) && told.contains("passing");
+            assert!(output.status.success() || told_of_it, "{:?}: {told}", output.status);
+            cvtool(&["verify", "app.vhdx"], folder);
+            let found = items(&folder.join("report.json"));
+            let steady = found.iter().filter(|line| line.contains("Busy\\steady"));
+            assert_eq!(steady.count(), 300);
+        }
+    });
 }
 
 /// Runs a script where `full` is a disk of a megabyte; it is gone with the script.
