@@ -40,12 +40,13 @@ fn round_trip(model: &Model, options: &PlanOptions, threads: usize) -> Arc<Memor
 
 #[test]
 fn everything_comes_back_in_every_geometry() {
-    for sector_size in [512, 4096] {
-        for shift in 9..=21 {
+    let geometries = [
+        (512, &[9, 10, 11, 12, 13, 16, 17][..]),
+        (4096, &[12, 14, 15, 18, 19, 20, 21]),
+    ];
+    for (sector_size, shifts) in geometries {
+        for shift in shifts {
             let cluster_size = 1_u32 << shift;
-            if cluster_size < sector_size || (shift > 17 && sector_size == 512) {
-                continue;
-            }
             let options = PlanOptions {
                 cluster_size: Some(cluster_size),
                 sector_size,
@@ -63,12 +64,7 @@ fn bytes_do_not_depend_on_threads_or_on_the_order_of_entries() {
     let model = everything(true);
     let options = PlanOptions::default();
     let one = round_trip(&model, &options, 1).to_vec();
-    for threads in [2, 4] {
-        assert!(
-            round_trip(&model, &options, threads).to_vec() == one,
-            "{threads} threads"
-        );
-    }
+    assert!(round_trip(&model, &options, 3).to_vec() == one, "3 threads");
     // The same files, added in another order.
     let mut turned = Model {
         files: vec![model.files[0].clone()],

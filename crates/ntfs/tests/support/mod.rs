@@ -11,7 +11,6 @@ pub mod model;
 
 use cv_disk::{RawFile, ReadAt};
 use cv_ntfs::{File, FileError, Volume};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -173,7 +172,7 @@ pub fn serious_faults(disk: Arc<impl ReadAt + 'static>) -> Vec<String> {
 
 /// The sha256 of all bytes, in lower-case hexadecimal.
 pub fn sha256(stream: &dyn ReadAt) -> Result<String, cv_disk::ReadError> {
-    let mut hash = Sha256::new();
+    let mut hash = cv_sha256::Sha256::default();
     let mut buffer = vec![0; 1 << 20];
     let mut offset = 0;
     while offset < stream.len() {
@@ -182,7 +181,7 @@ pub fn sha256(stream: &dyn ReadAt) -> Result<String, cv_disk::ReadError> {
         hash.update(&buffer[..length]);
         offset += length as u64;
     }
-    Ok(format!("{:x}", hash.finalize()))
+    Ok(hash.finish().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Every file that the root leads to, by way of the directories' indexes, and what could not be read on the way.

@@ -1,11 +1,12 @@
 //! Files that Windows and others made.
 
-use crate::tools::{corpus, guids, readable, sha256};
+use crate::tools::{corpus, guids, readable, sha256, sum_of_data};
 use cv_disk::{RawFile, ReadAt};
 use cv_vhd::vhdx::{Vhdx, VhdxSubformat, VhdxWriter};
 use std::sync::Arc;
 
 const DYNAMIC: &str = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478";
+const DATA_OF_DIRTY: &str = "e15c116878da7db4d7f69880685b799f36a66703abd95cce4caa1354961973ec";
 const DIRTY: &str = "179cefe8b0587f123393eedf2aa7aa8d25798591178e6bc3950a09762f38f96f";
 
 #[test]
@@ -30,6 +31,14 @@ fn a_file_of_hyper_v_is_read() {
     assert_eq!(sha256(&image), DYNAMIC);
 }
 
+/// 10 GiB are hashed as a whole where `WHOLE_DISKS` is set.
+fn assert_dirty_is_replayed(image: &Vhdx) {
+    assert_eq!(sum_of_data(image), DATA_OF_DIRTY);
+    if std::env::var_os("WHOLE_DISKS").is_some() {
+        assert_eq!(sha256(image), DIRTY);
+    }
+}
+
 #[test]
 fn a_dirty_log_is_replayed_in_memory_and_the_file_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +52,7 @@ fn a_dirty_log_is_replayed_in_memory_and_the_file_is_not_touched() {
     let image = Vhdx::open(readable(&path)).unwrap();
     assert_eq!(image.info().log_to_replay.map(|log| log.entries), Some(1));
     assert_eq!(image.len(), 10 << 30);
-    assert_eq!(sha256(&image), DIRTY);
+    assert_dirty_is_replayed(&image);
     assert_eq!(sha256(&*readable(&path)), before);
 }
 
@@ -57,5 +66,5 @@ fn a_dirty_log_is_replayed_to_a_file_that_is_written() {
     VhdxWriter::open(file, guids()).unwrap().finish().unwrap();
     let image = Vhdx::open(readable(&path)).unwrap();
     assert_eq!(image.info().log_to_replay, None);
-    assert_eq!(sha256(&image), DIRTY);
+    assert_dirty_is_replayed(&image);
 }

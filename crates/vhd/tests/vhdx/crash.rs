@@ -329,8 +329,8 @@ fn freed_room_is_used_again_and_shows_nothing_of_before() {
     let builder = builder(size, 512, false).block_size(BLOCK as u32);
     let session = Session::new(&builder, size, None, &script);
     assert!(session.file.len() < 14 * BLOCK, "{:#x}", session.file.len());
-    session.kill_after_every(7);
-    session.fail_power_after_every(7);
+    session.kill_after_every(19);
+    session.fail_power_after_every(19);
 }
 
 #[test]

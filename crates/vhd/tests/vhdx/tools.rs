@@ -79,6 +79,31 @@ pub fn sha256(disk: &dyn ReadAt) -> String {
     format!("{:x}", hash.finalize())
 }
 
+/// The SHA-256 of what a disk holds beside zeros: of each 64 KiB that are not all zeros the offset and the bytes. It is made in
+/// much less time than that of all bytes where the disk is large and holds little.
+pub fn sum_of_data(disk: &dyn ReadAt) -> String {
+    const PIECE: u64 = 64 << 10;
+    let mut hash = Sha256::new();
+    let mut offset = 0;
+    for extent in Extents::all(disk) {
+        let extent = extent.expect("extents are readable");
+        if extent.kind != cv_disk::ExtentKind::Data {
+            continue;
+        }
+        offset = offset.max(extent.start / PIECE * PIECE);
+        while offset < extent.end() {
+            let mut bytes = vec![0; (disk.len() - offset).min(PIECE) as usize];
+            disk.read_at(&mut bytes, offset).expect("data is readable");
+            if bytes.iter().any(|byte| *byte != 0) {
+                hash.update(offset.to_le_bytes());
+                hash.update(&bytes);
+            }
+            offset += PIECE;
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
 /// Fails unless both disks hold the same bytes.
 pub fn assert_same(left: &dyn ReadAt, right: &dyn ReadAt) {
     assert_eq!(left.len(), right.len());

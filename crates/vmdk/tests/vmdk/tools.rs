@@ -1,6 +1,6 @@
 //! The other tools, and the files of a test.
 
-use cv_disk::{RawFile, ReadAt, Resize, WriteAt};
+use cv_disk::{Extents, RawFile, ReadAt, Resize, WriteAt};
 use cv_vmdk::{ExtentFiles, Vmdk, VmdkWriter};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -150,6 +150,31 @@ pub fn sha256(disk: &dyn ReadAt) -> String {
         disk.read_at(&mut buffer[..step], offset).unwrap();
         hash.update(&buffer[..step]);
         offset += step as u64;
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// The SHA-256 of what a disk holds beside zeros: of each 64 KiB that are not all zeros the offset and the bytes. It is made in
+/// much less time than that of all bytes where the disk is large and holds little.
+pub fn sum_of_data(disk: &dyn ReadAt) -> String {
+    const PIECE: u64 = 64 << 10;
+    let mut hash = Sha256::new();
+    let mut offset = 0;
+    for extent in Extents::all(disk) {
+        let extent = extent.expect("extents are readable");
+        if extent.kind != cv_disk::ExtentKind::Data {
+            continue;
+        }
+        offset = offset.max(extent.start / PIECE * PIECE);
+        while offset < extent.end() {
+            let mut bytes = vec![0; (disk.len() - offset).min(PIECE) as usize];
+            disk.read_at(&mut bytes, offset).expect("data is readable");
+            if bytes.iter().any(|byte| *byte != 0) {
+                hash.update(offset.to_le_bytes());
+                hash.update(&bytes);
+            }
+            offset += PIECE;
+        }
     }
     format!("{:x}", hash.finalize())
 }
