@@ -288,12 +288,12 @@ fn a_file_that_runs_keeps_its_bytes() {
     if !can_mount() {
         return;
     }
-    let sleep = std::fs::read("/bin/sleep").unwrap();
+    let sleep = fs::read("/bin/sleep").unwrap();
     let mut lab = Lab::new();
     for name in ["base/lower", "writable/upper"] {
         lab.put(name, &sleep);
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(lab.path(name), mode).unwrap();
+        fs::set_permissions(lab.path(name), mode).unwrap();
     }
     lab.mount(&["--base", "base", "--writable", "writable"]);
     for name in ["lower", "upper"] {
@@ -303,7 +303,7 @@ fn a_file_that_runs_keeps_its_bytes() {
             let opened = rustix::fs::open(&program, access | OFlags::TRUNC, Mode::empty());
             assert_eq!(opened.unwrap_err(), Errno::TXTBSY, "{name}, {access:?}");
         }
-        assert!(std::fs::read(&program).unwrap() == sleep, "{name}");
+        assert!(fs::read(&program).unwrap() == sleep, "{name}");
         assert!(running.try_wait().unwrap().is_none(), "{name}");
         running.kill().unwrap();
         running.wait().unwrap();

@@ -136,8 +136,18 @@ impl<'a> VolumeTree<'a> {
         let mut links: HashMap<u32, (FileId, u32, usize)> = HashMap::new();
         let mut security = PlaceSecurity::default();
         let mut directories: HashMap<NodeId, (FileId, FolderSecurity)> = HashMap::new();
+        let mut paths: HashMap<NodeId, Vec<u8>> = HashMap::new();
         for node in std::iter::once(FileTree::ROOT).chain(files.walk(FileTree::ROOT)) {
-            let path = path_of(files, node);
+            let mut path = paths.get(&files.parent(node)).cloned().unwrap_or_default();
+            if node == FileTree::ROOT {
+                path.extend_from_slice(FILES_DIRECTORY.as_bytes());
+            } else {
+                path.push(b'/');
+                wtf8::encode_into(files.name(node).units(), &mut path);
+            }
+            if files.kind(node).is_directory() {
+                paths.insert(node, path.clone());
+            }
             if files.kind(node) == NodeKind::Whiteout {
                 self.index.entries.push(Entry::new(path, EntryKind::Whiteout));
                 continue;
@@ -377,16 +387,6 @@ impl Facts {
 
 fn units(name: &str) -> Vec<u16> {
     name.encode_utf16().collect()
-}
-
-fn path_of(files: &FileTree, node: NodeId) -> Vec<u8> {
-    let below = files.path(node);
-    let mut path = FILES_DIRECTORY.as_bytes().to_vec();
-    if !below.is_empty() {
-        path.push(b'/');
-        path.extend_from_slice(&below);
-    }
-    path
 }
 
 /// The hashes that a stream brings along, as far as they are complete.
