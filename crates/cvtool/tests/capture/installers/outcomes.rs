@@ -4,7 +4,7 @@ use super::nsis::compile;
 use crate::tools::have;
 use crate::wine::{Prefix, record, succeed};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn is_ready() -> bool {
@@ -130,6 +130,29 @@ fn an_installer_that_hangs_is_ended_with_all_it_started() {
         assert!(!prefix.is_in_use(), "{installer}");
         assert_eq!(names(folder), there, "{installer}");
     }
+    // Interrupted as by Ctrl-C, when it has begun.
+    let begun = prefix.path().join("drive_c/Program Files/App/app.txt");
+    std::fs::remove_file(&begun).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_cvtool"))
+        .args(["capture", "run", "-o", "app.vhdx", "--wine"])
+        .arg(prefix.path())
+        .args(["--", "hang.exe", "/S"])
+        .current_dir(folder)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !begun.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(errors(&output).contains("interrupted"), "{}", errors(&output));
+    assert!(!prefix.is_in_use());
+    assert_eq!(names(folder), there);
     let output = record(folder, &prefix, "app.vhdx", &[], &["good.exe", "/S"]);
     assert!(output.status.success(), "{}", errors(&output));
 }
