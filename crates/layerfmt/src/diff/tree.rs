@@ -5,12 +5,12 @@ use crate::content::{FileTree, Metadata, NodeId, NodeKind, Stream, StreamContent
 use crate::index::{Entry, EntryKind, Index, StreamEntry, compare_paths};
 use crate::{FILES_DIRECTORY, Sha256Sum};
 use cv_disk::ReadAt;
-use cv_ntfs::write::OpenStream;
+use cv_ntfs::write::{FileFrom, OpenStream};
 use cv_winname::wtf8;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 /// Bytes that are read at once.
@@ -138,10 +138,7 @@ impl HashStreams for TreeSide<'_> {
 fn hash(stream: OpenStream<'_>, size: u64) -> io::Result<Sha256Sum> {
     match stream {
         OpenStream::Disk(disk) => hash_disk(&*disk, size),
-        OpenStream::File { mut file, offset } => {
-            file.seek(SeekFrom::Start(offset))?;
-            hash_reader(file.take(size), size)
-        }
+        OpenStream::File { file, offset } => hash_reader(FileFrom::new(file, offset).take(size), size),
         OpenStream::Reader(reader) => hash_reader(reader.take(size), size),
     }
 }

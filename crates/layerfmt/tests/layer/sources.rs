@@ -6,7 +6,7 @@ use cv_image::Format;
 use cv_ntfs::structure::FileAttributes;
 use layerfmt::content::{Content, FileTree};
 use layerfmt::source::{ArchiveOptions, SourceError, add_archive, add_folder, add_volume};
-use layerfmt::{Kind, Manifest};
+use layerfmt::{Kind, Manifest, WriteOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -41,6 +41,42 @@ fn archives() -> (tempfile::TempDir, Vec<&'static str>) {
         made.push("b.zip");
     }
     (folder, made)
+}
+
+#[test]
+fn threads_read_one_tar_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("top");
+    std::fs::create_dir_all(&top).unwrap();
+    let expected = |number: u64| crate::support::noise(60_000, number);
+    for number in 0..300 {
+        std::fs::write(top.join(number.to_string()), expected(number)).unwrap();
+    }
+    run(folder.path(), "tar", &["-C", "top", "-cf", "a.tar", "."]);
+    let mut content = Content::new(Manifest::new("Archive", "", Kind::Data));
+    let archive = folder.path().join("a.tar");
+    let options_of_archive = ArchiveOptions::default();
+    add_archive(
+        &mut content.files,
+        FileTree::ROOT,
+        &archive,
+        &options_of_archive,
+        &Quiet,
+    )
+    .unwrap();
+    let output = folder.path().join("layer.vhdx");
+    let options = WriteOptions {
+        threads: 4,
+        ..options(Format::Vhdx)
+    };
+    write(&content, &output, &options);
+    let layer = open(&output);
+    for number in 0..300 {
+        let file = layer.file(&units(&format!("Files/{number}"))).unwrap();
+        let mut bytes = vec![0; 60_000];
+        file.content().unwrap().read_at(&mut bytes, 0).unwrap();
+        assert!(bytes == expected(number), "{number}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// What a source says when it fails.
 pub type SourceError = Box<dyn Error + Send + Sync>;
@@ -17,7 +17,8 @@ pub type Sha256Sum = [u8; 32];
 
 /// An open stream.
 pub enum OpenStream<'a> {
-    /// The bytes of a host file from `offset` on: copied by the kernel where nothing must be known of them.
+    /// The bytes of a host file from `offset` on: copied by the kernel where nothing must be known of them. Others may read the
+    /// same open file, so nobody relies on its position: see [`FileFrom`].
     File {
         /// The file.
         file: File,
@@ -28,6 +29,31 @@ pub enum OpenStream<'a> {
     Disk(Box<dyn ReadAt + 'a>),
     /// What comes out of a reader. Of a sparse stream it gives all bytes, the zeros too.
     Reader(Box<dyn Read + Send + 'a>),
+}
+
+/// Reads a host file from a position of its own.
+#[derive(Debug)]
+pub struct FileFrom {
+    file: File,
+    position: u64,
+}
+
+impl FileFrom {
+    /// Reads from `position` on.
+    pub fn new(file: File, position: u64) -> Self {
+        Self { file, position }
+    }
+}
+
+impl Read for FileFrom {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let count = std::os::unix::fs::FileExt::read_at(&self.file, buf, self.position)?;
+        #[cfg(windows)]
+        let count = std::os::windows::fs::FileExt::seek_read(&self.file, buf, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
 }
 
 impl fmt::Debug for OpenStream<'_> {

@@ -5,11 +5,11 @@ use super::error::PopulateError;
 use super::large::LargeStream;
 use super::ordered::{Failed, Output, Turns};
 use super::side_by_side::{self, Step};
-use super::source::{Hashes, OpenStream, Sha256Sum, Source};
+use super::source::{FileFrom, Hashes, OpenStream, Sha256Sum, Source};
 use super::tree::{ContentKind, Stream, StreamId};
 use super::tree_hash::{TreeHash, TreeHasher};
 use cv_disk::ReadAt;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -233,13 +233,7 @@ impl<'a> Mover<'a> {
             return Ok(());
         }
         match self.open(number, stream)? {
-            OpenStream::File { mut file, offset } => {
-                if offset > 0 {
-                    file.seek(SeekFrom::Start(offset))
-                        .map_err(|error| self.failure(number, error))?;
-                }
-                self.fill(number, 0, content, &mut file)
-            }
+            OpenStream::File { file, offset } => self.fill(number, 0, content, &mut FileFrom::new(file, offset)),
             OpenStream::Disk(disk) => self.fill_from_disk(number, 0, content, &*disk),
             OpenStream::Reader(mut reader) => self.fill(number, 0, content, &mut reader),
         }

@@ -181,7 +181,10 @@ pub fn sha256(stream: &dyn ReadAt) -> Result<String, cv_disk::ReadError> {
         hash.update(&buffer[..length]);
         offset += length as u64;
     }
-    Ok(format!("{:x}", sha2::digest::Output::<sha2::Sha256>::from(hash.finish())))
+    Ok(format!(
+        "{:x}",
+        sha2::digest::Output::<sha2::Sha256>::from(hash.finish())
+    ))
 }
 
 /// Every file that the root leads to, by way of the directories' indexes, and what could not be read on the way.
