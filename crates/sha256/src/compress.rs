@@ -20,6 +20,7 @@ pub(crate) fn blocks(state: &mut [u32; 8], blocks: &[u8]) {
     let blocks = match Vectors::of_processor() {
         _ if has_instructions() => blocks,
         Vectors::V3(vectors) => scheduled_together(vectors, state, blocks),
+        // With what AVX-512 adds, the compiler makes vectors of the rounds too, which takes longer.
         Vectors::V4(vectors) => scheduled_together(*vectors, state, blocks),
         Vectors::None => blocks,
     };

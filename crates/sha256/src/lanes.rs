@@ -4,7 +4,7 @@ use crate::vectors::Vectors;
 use crate::{BLOCK, compress};
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    vectors::has_instructions,
+    vectors::{Narrow, has_instructions},
     words::{K, Words},
 };
 #[cfg(target_arch = "x86_64")]
@@ -18,7 +18,10 @@ pub(crate) struct Job<'a> {
 
 /// Compresses the blocks of all jobs.
 pub(crate) fn run<'a>(jobs: impl Iterator<Item = Job<'a>>) {
-    let mut jobs = jobs.filter(|job| !job.blocks.is_empty()).fuse();
+    let mut jobs: Vec<Job<'a>> = jobs.filter(|job| !job.blocks.is_empty()).collect();
+    // The longest begin, so that none of them is left alone at the end.
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.blocks.len()));
+    let mut jobs = jobs.into_iter();
     for job in run_side_by_side(&mut jobs, Vectors::of_processor()) {
         compress::blocks(job.state, job.blocks);
     }
@@ -32,15 +35,29 @@ pub(crate) fn run<'a>(jobs: impl Iterator<Item = Job<'a>>) {
 fn run_side_by_side<'a>(jobs: &mut dyn Iterator<Item = Job<'a>>, vectors: Vectors) -> Vec<Job<'a>> {
     match vectors {
         // By its own instructions for SHA-256, a processor does one stream about as fast as eight lanes of AVX2.
-        Vectors::V4(vectors) if has_instructions() => side_by_side::<_, 16>(vectors, jobs, 9),
+        Vectors::V4(vectors) if has_instructions() => sixteen(vectors, jobs, 9),
         // A lane of a few is faster than one of many.
         Vectors::V4(vectors) => {
-            let left = side_by_side::<_, 16>(vectors, jobs, 9);
-            side_by_side::<_, 8>(*vectors, &mut left.into_iter(), 3)
+            let left = sixteen(vectors, jobs, 9);
+            side_by_side::<8>(
+                &|rounds| Simd::vectorize(vectors, Narrow(*vectors, rounds)),
+                &mut left.into_iter(),
+                3,
+            )
         }
-        Vectors::V3(vectors) if !has_instructions() => side_by_side::<_, 8>(vectors, jobs, 3),
+        Vectors::V3(vectors) if !has_instructions() => eight(vectors, jobs, 3),
         _ => Vec::new(),
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn sixteen<'a>(vectors: pulp::x86::V4, jobs: &mut dyn Iterator<Item = Job<'a>>, least: usize) -> Vec<Job<'a>> {
+    side_by_side::<16>(&|rounds| Simd::vectorize(vectors, rounds), jobs, least)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn eight<'a>(vectors: pulp::x86::V3, jobs: &mut dyn Iterator<Item = Job<'a>>, least: usize) -> Vec<Job<'a>> {
+    side_by_side::<8>(&|rounds| Simd::vectorize(vectors, rounds), jobs, least)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -55,12 +72,11 @@ type States<const LANES: usize> = [[u32; LANES]; 8];
 /// Works on as many jobs as there are lanes, a new one taking the place of one that is done, while there are `least` of them;
 /// gives those that were begun.
 #[cfg(target_arch = "x86_64")]
-fn side_by_side<'a, S: Simd, const LANES: usize>(
-    vectors: S,
+fn side_by_side<'a, const LANES: usize>(
+    compress: &dyn Fn(Rounds<'_, LANES>),
     jobs: &mut dyn Iterator<Item = Job<'a>>,
     least: usize,
 ) -> Vec<Job<'a>> {
-    const { assert!(S::U32_LANES == LANES) };
     let mut states = [[0; LANES]; 8];
     let mut lanes: [Option<Job<'a>>; LANES] = std::array::from_fn(|_| None);
     loop {
@@ -81,7 +97,7 @@ fn side_by_side<'a, S: Simd, const LANES: usize>(
         // Lanes without a job work on another's blocks, for nothing.
         let blocks = std::array::from_fn(|lane| lanes[lane].as_ref().map_or(shortest, |job| job.blocks));
         let length = shortest.len();
-        vectors.vectorize(Rounds {
+        compress(Rounds {
             states: &mut states,
             blocks: &blocks,
             count: length / BLOCK,
@@ -126,6 +142,7 @@ impl<const LANES: usize> pulp::WithSimd for Rounds<'_, LANES> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, vectors: S) {
+        const { assert!(S::U32_LANES == LANES) };
         for block in 0..self.count {
             let mut schedule = [[0; LANES]; 16];
             for (lane, blocks) in self.blocks.iter().enumerate() {
@@ -206,12 +223,14 @@ mod tests {
                 }
             };
             if let Some(vectors) = pulp::x86::V4::try_new() {
-                check(&|jobs| one_by_one(&mut side_by_side::<_, 16>(vectors, jobs, 9).into_iter()));
-                check(&|jobs| one_by_one(&mut side_by_side::<_, 16>(vectors, jobs, 1).into_iter()));
+                let narrow = |rounds: Rounds<'_, 8>| Simd::vectorize(vectors, Narrow(*vectors, rounds));
+                check(&|jobs| one_by_one(&mut sixteen(vectors, jobs, 9).into_iter()));
+                check(&|jobs| one_by_one(&mut sixteen(vectors, jobs, 1).into_iter()));
+                check(&|jobs| one_by_one(&mut side_by_side::<8>(&narrow, jobs, 1).into_iter()));
             }
             if let Some(vectors) = pulp::x86::V3::try_new() {
-                check(&|jobs| one_by_one(&mut side_by_side::<_, 8>(vectors, jobs, 1).into_iter()));
-                check(&|jobs| one_by_one(&mut side_by_side::<_, 8>(vectors, jobs, 3).into_iter()));
+                check(&|jobs| one_by_one(&mut eight(vectors, jobs, 1).into_iter()));
+                check(&|jobs| one_by_one(&mut eight(vectors, jobs, 3).into_iter()));
             }
             check(&|jobs| one_by_one(jobs));
         }

@@ -33,6 +33,20 @@ impl Vectors {
     }
 }
 
+/// What is for the vectors of AVX2, compiled with what AVX-512 adds to them: rotations, and any function of three operands.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Narrow<T>(pub pulp::x86::V3, pub T);
+
+#[cfg(target_arch = "x86_64")]
+impl<T: pulp::WithSimd> pulp::WithSimd for Narrow<T> {
+    type Output = T::Output;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> T::Output {
+        self.1.with_simd(self.0)
+    }
+}
+
 /// Whether the processor has instructions for SHA-256.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_instructions() -> bool {
