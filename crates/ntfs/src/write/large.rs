@@ -145,9 +145,9 @@ impl<'a> Mover<'a> {
     ) -> Result<(), Failed> {
         let piece = stream.piece(number);
         let wanted = self.wanted(stream.number);
-        output.begin(piece.offset, 0);
+        output.begin_empty();
         if !(may_copy && !wanted.is_any() && self.copy(stream, piece, output)?) {
-            let bytes = output.begin(piece.offset, piece.length as usize);
+            let bytes = output.begin_filled(piece.offset, piece.length as usize);
             self.piece(stream, number, wanted, bytes, turns)?;
         }
         output.done = self.done(stream, piece);

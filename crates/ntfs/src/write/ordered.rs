@@ -36,19 +36,39 @@ pub(super) struct FileCopy {
 impl Output {
     /// Makes room for `length` zeros that go to `offset`.
     pub fn begin(&mut self, offset: u64, length: usize) -> &mut [u8] {
+        let bytes = self.begin_filled(offset, length);
+        bytes.fill(0);
+        bytes
+    }
+
+    /// Makes room for `length` bytes, to be filled, that go to `offset`.
+    pub fn begin_filled(&mut self, offset: u64, length: usize) -> &mut [u8] {
+        self.begin_empty();
         self.offset = offset;
-        self.copy = None;
-        self.spare.extend(self.also.drain(..).map(|(_, bytes)| bytes));
-        self.done = 0;
-        self.bytes.clear();
-        self.bytes.resize(length, 0);
+        self.bytes = self.room(length);
         &mut self.bytes
+    }
+
+    /// Begins with nothing.
+    pub fn begin_empty(&mut self) {
+        self.copy = None;
+        self.done = 0;
+        self.spare.extend(self.also.drain(..).map(|(_, bytes)| bytes));
+        if self.bytes.capacity() > 0 {
+            self.spare.push(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Memory that has something in it.
+    fn room(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.resize(length, 0);
+        bytes
     }
 
     /// Makes room for `length` more bytes, to be filled, that go to `offset`.
     pub fn also(&mut self, offset: u64, length: usize) -> &mut [u8] {
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        bytes.resize(length, 0);
+        let bytes = self.room(length);
         self.also.push((offset, bytes));
         self.also.last_mut().map_or(&mut [], |(_, bytes)| bytes)
     }

@@ -9,12 +9,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 
 /// Bytes of each stream that are moved in one step: whole blocks and grains of most containers.
-const PIECE: u64 = 512 << 10;
+const PIECE: u64 = 256 << 10;
 
 /// What one core hashes of a stream by itself, of a stream beside others, and of all that are side by side, about, in MB/s. It
 /// decides what is done how, so it is the same on every machine: containers get their room in the order of the work.
 const ALONE: u64 = 250;
-const BESIDE_OTHERS: u64 = 100;
+const BESIDE_OTHERS: u64 = 130;
 const ALL_LANES: u64 = 1500;
 
 /// How many of some streams, the largest first, one core is to hash by themselves while another has the rest side by side.
@@ -61,8 +61,16 @@ pub(super) fn steps<'a>(core: &'a Core, streams: Vec<(u32, u64)>) -> impl Iterat
     let mut number = 0;
     std::iter::from_fn(move || {
         moving.retain(|(stream, next)| *next < stream.pieces());
-        let more = streams.by_ref().take(cv_sha256::LANES - moving.len());
-        moving.extend(more.map(|(number, lcn)| (Arc::new(LargeStream::aligned(core, number, lcn, PIECE)), 0)));
+        // As many as there are lanes, or smaller ones that follow each other in a lane.
+        let length = |stream: &LargeStream<'_>| core.tree.streams[stream.number as usize].size.min(PIECE);
+        let mut filled: u64 = moving.iter().map(|(stream, _)| length(stream)).sum();
+        while filled < cv_sha256::LANES as u64 * PIECE
+            && let Some((number, lcn)) = streams.next()
+        {
+            let stream = Arc::new(LargeStream::aligned(core, number, lcn, PIECE));
+            filled += length(&stream);
+            moving.push((stream, 0));
+        }
         if moving.is_empty() {
             return None;
         }
@@ -82,7 +90,7 @@ pub(super) fn steps<'a>(core: &'a Core, streams: Vec<(u32, u64)>) -> impl Iterat
 impl<'a> Mover<'a> {
     /// Reads and hashes the pieces of a step.
     pub fn side_by_side(&self, step: &Step<'a>, output: &mut Output, turns: &Turns) -> Result<(), Failed> {
-        output.begin(0, 0);
+        output.begin_empty();
         let mut done = 0;
         for (stream, number) in &step.pieces {
             let piece = stream.piece(*number);
