@@ -6,6 +6,7 @@ use crate::content::{FileTree, NodeId, NodeKind};
 use crate::manifest::{RunEntry, ScheduledTask, Shortcut};
 use crate::shell_link::{self, ShellLink};
 use cv_ntfs::write::SourceError;
+use std::convert::Infallible;
 
 /// Where the task scheduler has its tasks.
 const TASKS: &str = r"\windows\system32\tasks\";
@@ -14,28 +15,31 @@ const TASKS: &str = r"\windows\system32\tasks\";
 const STARTUP: &str = r"\start menu\programs\startup\";
 
 pub fn find(files: &FileTree, found: &mut Found) {
-    for node in files.walk(FileTree::ROOT) {
-        if files.kind(node) != NodeKind::File {
-            continue;
+    let look = |node, path: &[u8]| {
+        if files.kind(node) == NodeKind::File {
+            look_at(files, node, &drive_path(path), found);
         }
-        let path = drive_path(files, node);
-        let folded = path.to_ascii_lowercase();
-        let result = if folded.rsplit('.').next() == Some("lnk") {
-            shortcut(files, node, &path, found)
-        } else if folded.starts_with(TASKS) {
-            task(files, node, &path[TASKS.len()..], found)
-        } else {
-            Ok(())
-        };
-        if let Err(error) = result {
-            let reason = error.to_string();
-            found.unread.push(Unread {
-                path: path.clone(),
-                reason,
-            });
-        }
-        starts_by_itself(&path, &folded, found);
+        Ok::<_, Infallible>(())
+    };
+    let Ok(()) = files.walk_paths(FileTree::ROOT, look);
+}
+
+fn look_at(files: &FileTree, node: NodeId, path: &str, found: &mut Found) {
+    let folded = path.to_ascii_lowercase();
+    let result = if folded.rsplit('.').next() == Some("lnk") {
+        shortcut(files, node, path, found)
+    } else if folded.starts_with(TASKS) {
+        task(files, node, &path[TASKS.len()..], found)
+    } else {
+        Ok(())
+    };
+    if let Err(error) = result {
+        found.unread.push(Unread {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        });
     }
+    starts_by_itself(path, &folded, found);
 }
 
 fn bytes_of(files: &FileTree, node: NodeId, limit: u64) -> Result<Vec<u8>, SourceError> {

@@ -29,7 +29,7 @@ pub use stream::StreamDisk;
 pub use tasks::{TaskAction, TaskError, parse as parse_task};
 
 use crate::Content;
-use crate::content::{FileTree, HiveName};
+use crate::content::HiveName;
 #[cfg(doc)]
 use crate::manifest::Application;
 use crate::manifest::{Applications, Architecture};
@@ -104,10 +104,7 @@ fn system_keys<'a>(
         .take(1)
 }
 
-/// The path of a name, as on drive C:.
-fn drive_path(files: &FileTree, node: crate::content::NodeId) -> String {
-    let path = files.path(node);
-    let mut text = String::from("\\");
-    text.push_str(&String::from_utf8_lossy(&path).replace('/', "\\"));
-    text
+/// A path in a file tree as on drive C:.
+fn drive_path(path: &[u8]) -> String {
+    format!("\\{}", String::from_utf8_lossy(path).replace('/', "\\"))
 }

@@ -20,10 +20,9 @@ const MAX_PREFIX: u64 = 64 << 20;
 pub fn find(files: &FileTree, found: &mut Found) {
     let with_extension = |extension: &'static str| {
         files.walk(FileTree::ROOT).filter(move |node| {
-            let name = files.name(*node).to_string();
-            let is_one = name
-                .get(name.len().saturating_sub(4)..)
-                .is_some_and(|end| end.eq_ignore_ascii_case(extension));
+            let name = files.name(*node).units();
+            let end = String::from_utf16_lossy(&name[name.len().saturating_sub(4)..]);
+            let is_one = end.eq_ignore_ascii_case(extension);
             is_one && files.kind(*node) == NodeKind::File
         })
     };
@@ -36,7 +35,7 @@ pub fn find(files: &FileTree, found: &mut Found) {
                 found.applications.programs.push(program);
             }
             Err(error) => found.unread.push(Unread {
-                path: drive_path(files, node),
+                path: drive_path(&files.path(node)),
                 reason: error.to_string(),
             }),
         }
@@ -93,7 +92,7 @@ fn program(files: &FileTree, node: NodeId) -> Result<Option<(Program, u64)>, Sou
         (_, text) => text,
     };
     let record = Program {
-        path: drive_path(files, node),
+        path: drive_path(&files.path(node)),
         name: string("ProductName"),
         description: string("FileDescription"),
         company: string("CompanyName"),

@@ -252,6 +252,32 @@ impl FileTree {
         })
     }
 
+    /// Shows `visit` every name below `top`, in the order of [`walk`](Self::walk), with its path from `top`, names separated by
+    /// `/`, in WTF-8; until one is refused.
+    pub fn walk_paths<E>(&self, top: NodeId, mut visit: impl FnMut(NodeId, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut path = Vec::new();
+        // For each directory that the walk is in, the bytes of its path.
+        let mut above = vec![(top, 0)];
+        for node in self.walk(top) {
+            while let Some((directory, length)) = above.last() {
+                if *directory == self.parent(node) {
+                    path.truncate(*length);
+                    break;
+                }
+                above.pop();
+            }
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            wtf8::encode_into(self.name(node).units(), &mut path);
+            visit(node, &path)?;
+            if self.kind(node).is_directory() {
+                above.push((node, path.len()));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a name with its own metadata.
     pub fn add(
         &mut self,
@@ -369,6 +395,14 @@ mod tests {
             "Program Files/App/B.txt",
         ];
         assert_eq!(walked, expected.map(|path| path.as_bytes().to_vec()));
+        let mut below = Vec::new();
+        tree.walk_paths(tree.parent(app), |node, path| {
+            below.push((node, path.to_vec()));
+            Ok::<_, TreeError>(())
+        })?;
+        let expected = ["App", "App/a.txt", "App/B.txt"].map(|path| path.as_bytes().to_vec());
+        assert_eq!(below.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>(), expected);
+        assert_eq!(below[1].0, file);
         tree.remove(file);
         assert_eq!(tree.walk(FileTree::ROOT).count(), 3);
         Ok(())

@@ -3,7 +3,6 @@
 use super::line::{Head, Line};
 use super::{Index, SCHEMA};
 use data_encoding::BASE64;
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -19,20 +18,19 @@ impl Index {
         encoder.finish()
     }
 
-    /// More bytes than [`to_bytes`](Self::to_bytes) gives, whatever the hashes are.
-    pub(crate) fn longest(&self) -> io::Result<u64> {
-        let mut counter = Counter(0);
-        self.write_text(&mut counter)?;
-        // What cannot be compressed grows by less than that.
-        Ok(counter.0 + counter.0 / 128 + (64 << 10))
-    }
-
-    /// What the index says before streams are hashed, as 64 bits: the same for the same names, sizes, times and so on.
-    pub(crate) fn fingerprint(&self) -> io::Result<u64> {
-        let mut hash = Sha256::new();
-        self.write_text(&mut hash)?;
-        let sum: [u8; 32] = hash.finalize().into();
-        Ok(sum.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)))
+    /// What the index says before streams are hashed.
+    pub(crate) fn forecast(&self) -> io::Result<Forecast> {
+        let mut told = Told::default();
+        self.write_text(&mut told)?;
+        let sum = told.hasher.finalize();
+        Ok(Forecast {
+            // What cannot be compressed grows by less than that.
+            longest: told.length + told.length / 128 + (64 << 10),
+            fingerprint: sum
+                .as_bytes()
+                .first_chunk()
+                .map_or(0, |first| u64::from_be_bytes(*first)),
+        })
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -55,11 +53,26 @@ impl Index {
     }
 }
 
-struct Counter(u64);
+/// What is known of an index whose hashes are not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forecast {
+    /// More bytes than [`Index::to_bytes`] gives, whatever the hashes are.
+    pub longest: u64,
+    /// The same for the same names, sizes, times and so on.
+    pub fingerprint: u64,
+}
 
-impl Write for Counter {
+/// Counts and hashes what is written.
+#[derive(Default)]
+struct Told {
+    length: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Told {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
+        self.length += bytes.len() as u64;
+        self.hasher.update(bytes);
         Ok(bytes.len())
     }
 

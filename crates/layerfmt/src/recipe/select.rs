@@ -25,8 +25,6 @@ pub(super) fn graft_from(
     top: NodeId,
     selection: &Selection,
 ) -> Result<u64, TreeError> {
-    let above = source.path(top).len();
-    let above = if above == 0 { 0 } else { above + 1 };
     let mut grafting = Grafting {
         at: at.to_vec(),
         directories: HashMap::new(),
@@ -34,14 +32,14 @@ pub(super) fn graft_from(
         taken: 0,
     };
     // Directories that are not taken themselves are there all the same where something in them is.
-    for node in source.walk(top) {
-        let path = source.path(node);
-        let path = String::from_utf8_lossy(&path[above..]);
+    source.walk_paths(top, |node, path| {
+        let path = String::from_utf8_lossy(path);
         let depth = path.split('/').count();
         if depth > selection.strip && selection.takes(&path) {
             grafting.take(target, source, node, depth - selection.strip)?;
         }
-    }
+        Ok::<_, TreeError>(())
+    })?;
     Ok(grafting.taken)
 }
 

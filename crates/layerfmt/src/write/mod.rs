@@ -178,7 +178,8 @@ pub fn write(
     let mut tree = VolumeTree::new(content, &hives, fallback)?;
     let created = options.created.unwrap_or_else(|| tree.newest.to_unix().0);
     let manifest = filled(&content.manifest, &tree, &hives, created)?;
-    let late = tree.add_late(manifest.to_bytes().len() as u64)?;
+    let forecast = tree.index.forecast().map_err(WriteError::Index)?;
+    let late = tree.add_late(forecast.longest, manifest.to_bytes().len() as u64)?;
 
     let mut container = options.container.clone();
     let mut disk_layout = disk_layout(&mut container, options.alignment)?;
@@ -189,7 +190,7 @@ pub fn write(
     let plan_options = PlanOptions {
         cluster_size: options.cluster_size,
         // Whether bytes are here or elsewhere makes no difference.
-        serial: Some(tree.index.fingerprint().map_err(WriteError::Index)?),
+        serial: Some(forecast.fingerprint),
         label: VOLUME_LABEL.encode_utf16().collect(),
         name_rule: options.name_rule,
         ..from_disk.ok_or(WriteError::DiskTooSmall(options.disk_size.unwrap_or(0)))?

@@ -345,9 +345,8 @@ impl<'a> VolumeTree<'a> {
     }
 
     /// Adds the streams that are made last.
-    pub fn add_late(&mut self, manifest_limit: u64) -> Result<LateStreams, WriteError> {
+    pub fn add_late(&mut self, index_limit: u64, manifest_limit: u64) -> Result<LateStreams, WriteError> {
         let blocks_size = Some(self.blocks_size).filter(|size| *size > 0);
-        let index_size = self.index.longest().map_err(WriteError::Index)?;
         let mut add = |name: &str, limit: u64| -> Result<StreamId, WriteError> {
             let file = self.own_file(Tree::ROOT, name)?;
             let content = ntfs::StreamContent::Late { limit, token: 0 };
@@ -355,7 +354,7 @@ impl<'a> VolumeTree<'a> {
         };
         let late = LateStreams {
             blocks: blocks_size.map(|size| add(BLOCKS_NAME, size)).transpose()?,
-            index: add(INDEX_NAME, index_size)?,
+            index: add(INDEX_NAME, index_limit)?,
             manifest: add(MANIFEST_NAME, manifest_limit)?,
         };
         add(SIGNATURE_NAME, MAX_SIGNATURE)?;
