@@ -1,5 +1,6 @@
 //! Everything that changed, as content.
 
+use super::environment::{Variable, variables};
 use super::files::FileGatherer;
 use super::items::Items;
 use super::registry::HiveSide;
@@ -41,6 +42,8 @@ pub struct Gathered {
     pub touched: u64,
     /// What turned the machine's paths into those of a layer.
     pub template: Template,
+    /// The environment before the install.
+    pub environment: Vec<Variable>,
 }
 
 /// Gathers what changed; `rules` say which keys are taken whole, and nothing else.
@@ -105,6 +108,7 @@ pub fn gather(sides: &Sides<'_>, rules: &RuleSet, threads: usize) -> Gathered {
         items,
         problems,
         touched,
+        environment: variables(sides.before, &template),
         template,
     }
 }

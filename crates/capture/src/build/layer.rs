@@ -1,5 +1,6 @@
 //! Everything that changed, as the content of a layer.
 
+use super::environment::take_additions;
 use super::gather::Gathered;
 use super::installer::Installer;
 use super::report::Report;
@@ -53,6 +54,7 @@ pub fn content(
     report.problems = gathered.problems;
     report.installer = options.installer;
     let mut content = Content::new(Manifest::new("", "", Kind::App));
+    content.manifest.policy.environment = take_additions(&mut gathered.hives, &gathered.environment);
     content.files = gathered.files;
     content.hives = gathered.hives;
     let found = applications::find(&content);

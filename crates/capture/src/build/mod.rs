@@ -4,6 +4,7 @@
 //! tombstones; [`select()`] leaves out what rules drop, and says of every item what became of it and why. What was gathered
 //! can be selected from again, with other rules.
 
+mod environment;
 mod files;
 mod gather;
 mod installer;
@@ -16,6 +17,7 @@ mod select;
 mod unread;
 mod write;
 
+pub use environment::Variable;
 pub use gather::{Gathered, Sides, gather};
 pub use installer::Installer;
 pub use items::{Change, Items};

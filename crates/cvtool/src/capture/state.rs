@@ -3,7 +3,7 @@
 use crate::progress;
 use crate::whole_file;
 use anyhow::Context;
-use cv_capture::build::{Gathered, Installer, Items, write_readable};
+use cv_capture::build::{Gathered, Installer, Items, Variable, write_readable};
 use cv_capture::paths::Template;
 use cv_capture::rules::Platform;
 use cv_capture::snapshot::{Problem, Readiness, Snapshot, readiness};
@@ -37,6 +37,8 @@ struct Notes {
     platform: Platform,
     readiness: Readiness,
     template: Template,
+    #[serde(default)]
+    environment: Vec<Variable>,
     touched: u64,
     problems: Vec<Problem>,
 }
@@ -133,6 +135,7 @@ impl State {
             platform,
             readiness: readiness.clone(),
             template: gathered.template.clone(),
+            environment: gathered.environment.clone(),
             touched: gathered.touched,
             problems,
         };
@@ -159,6 +162,7 @@ impl State {
                 problems: notes.problems,
                 touched: notes.touched,
                 template: notes.template,
+                environment: notes.environment,
             },
             readiness: notes.readiness,
             platform: notes.platform,

@@ -16,11 +16,19 @@ pub enum Thing {
     Key,
     /// A value by its type and bytes.
     Value(u32, Vec<u8>),
+    /// What comes behind a list of the environment.
+    Appended(Vec<String>),
     /// Whatever it is.
     Any,
 }
 
-/// Everything by its place: a path as on drive C:, a key, or a value behind its key and a `!`. Places are in lower case.
+/// The place of what is added to a variable of all users.
+fn addition(name: &str) -> String {
+    format!("environment!{}", name.to_lowercase())
+}
+
+/// Everything by its place: a path as on drive C:, a key, a value behind its key and a `!`, or what is added to a variable.
+/// Places are in lower case.
 pub type Things = BTreeMap<String, Thing>;
 
 fn hash(path: &Path) -> String {
@@ -49,6 +57,15 @@ pub fn of_layer(folder: &Path, layer: &str) -> Things {
         if hive.is_file() {
             add_hive(&hive, root, &mut things);
         }
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(top.join("layer.json")).unwrap()).unwrap();
+    for added in manifest["policy"]["environment"].as_array().into_iter().flatten() {
+        assert!(
+            added.get("prepend").is_none() && added.get("is_per_user").is_none(),
+            "{added}"
+        );
+        let append = serde_json::from_value(added["append"].clone()).unwrap();
+        things.insert(addition(added["name"].as_str().unwrap()), Thing::Appended(append));
     }
     things
 }
@@ -112,8 +129,8 @@ fn units(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 
-/// What a setting leaves behind; `path` is what PATH held before.
-fn value(data: &Data, path: &str) -> Thing {
+/// What a setting leaves behind.
+fn value(data: &Data) -> Thing {
     match data {
         Data::Text(text) => Thing::Value(1, units(text)),
         Data::Expand(text) => Thing::Value(2, units(text)),
@@ -126,13 +143,13 @@ fn value(data: &Data, path: &str) -> Thing {
         }
         // Whose profile it is must not be in the layer.
         Data::InProfile(below) => Thing::Value(2, units(&format!(r"%USERPROFILE%\{below}"))),
-        Data::Appended(more) => Thing::Value(2, units(&format!("{path}{more}"))),
+        Data::Appended(more) => Thing::Appended(vec![more.trim_start_matches(';').to_owned()]),
         Data::Unknown => Thing::Any,
     }
 }
 
 /// What a layer must hold of an installer that copies these files and sets these values.
-pub fn expected(files: &[Installed], settings: &[Setting], more: &[&str], path: &str) -> Things {
+pub fn expected(files: &[Installed], settings: &[Setting], more: &[&str]) -> Things {
     let mut things = Things::new();
     for file in files {
         let place = format!(r"C:\Program Files\CMake\{}", file.to);
@@ -146,11 +163,13 @@ pub fn expected(files: &[Installed], settings: &[Setting], more: &[&str], path: 
             (Root::Machine32, Some(below)) => format!(r"hklm\software\wow6432node\{below}"),
             _ => format!(r"hklm\{key}"),
         };
+        let thing = value(&setting.data);
+        if matches!(thing, Thing::Appended(_)) {
+            things.insert(addition(&setting.name), thing);
+            continue;
+        }
         // Installers write the current control set by its alias.
-        things.insert(
-            format!("{key}!{}", setting.name.to_lowercase()),
-            value(&setting.data, path),
-        );
+        things.insert(format!("{key}!{}", setting.name.to_lowercase()), thing);
         things.insert(key, Thing::Key);
     }
     let above: BTreeSet<(String, Thing)> = things
