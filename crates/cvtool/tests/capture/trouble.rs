@@ -207,6 +207,36 @@ fn a_full_disk_is_told_and_nothing_is_left_on_it() {
     cvtool(&["verify", "app.vhdx"], folder);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_capture_in_two_steps_goes_on_after_a_disk_was_full() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    machine(&folder.join("before"), |_, _, _, _| {});
+    machine(&folder.join("after"), install);
+    fs::write(folder.join("filler"), vec![1; 1 << 20]).unwrap();
+    // The output has no room, then it has; the same with the state, without room and with some.
+    let script = "exec 2>&1
+         cp -a before machine
+         cp filler full/; \"$CVTOOL\" capture start machine --state full/state; echo start $? $(ls -A full/state); rm -r full/*
+         \"$CVTOOL\" capture start machine --state state; echo started $?
+         cp -a after/. machine/; cp filler full/
+         \"$CVTOOL\" capture finish --state state -o full/app.vhdx; echo full $? $(ls -A full); rm full/filler
+         \"$CVTOOL\" capture finish --state state -o app.vhdx; echo finished $?";
+    let Some(output) = with_a_small_disk(folder, script) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let outcomes = ["start ", "started ", "full ", "finished "];
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| outcomes.iter().any(|outcome| line.starts_with(outcome)))
+        .collect();
+    assert_eq!(lines, ["start 2", "started 0", "full 2 filler", "finished 0"], "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    cvtool(&["verify", "app.vhdx"], folder);
+}
+
 #[test]
 fn a_damaged_hive_is_told_and_the_rest_is_kept() {
     let temporary = tempfile::tempdir().unwrap();
