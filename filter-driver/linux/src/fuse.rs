@@ -3,6 +3,7 @@
 //! Every answer that the kernel may remember is sent while the stack is held, so that a change of the stack comes after it
 //! and can take it back.
 
+use crate::around::ReadAround;
 use crate::upper::{Creator, New};
 use crate::view::{NewAttributes, OpenFile, Passthrough, Snapshot, View, lock};
 use cv_overlay::plan::Replace;
@@ -42,6 +43,7 @@ pub struct LayerFs {
     listings: RwLock<HashMap<u64, Arc<Snapshot>>>,
     next_listing: AtomicU64,
     passes_through: Mutex<bool>,
+    around: Arc<ReadAround>,
 }
 
 fn errno(errno: rustix::io::Errno) -> Errno {
@@ -50,9 +52,10 @@ fn errno(errno: rustix::io::Errno) -> Errno {
 
 impl LayerFs {
     /// The file system that shows a view. `passthrough` lets the kernel read and write files of the writable folder itself.
-    pub fn new(view: Arc<View>, passthrough: bool) -> Self {
+    pub(crate) fn new(view: Arc<View>, passthrough: bool, around: Arc<ReadAround>) -> Self {
         Self {
             view,
+            around,
             listings: RwLock::default(),
             next_listing: AtomicU64::new(1),
             passes_through: Mutex::new(passthrough),
@@ -390,7 +393,10 @@ impl Filesystem for LayerFs {
             Err(error) => return reply.error(errno(error)),
         };
         BUFFER.with_borrow_mut(|buffer| match file.read(offset, size as usize, buffer) {
-            Ok(()) => reply.data(buffer),
+            Ok(bytes) => {
+                reply.data(bytes);
+                self.around.after_read(&file, offset, size);
+            }
             Err(error) => reply.error(errno(error)),
         });
     }

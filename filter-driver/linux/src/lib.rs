@@ -32,6 +32,7 @@
 //! | [`mount`], [`control`] | the mount as a whole, and the socket by which it is changed |
 
 pub mod areas;
+mod around;
 mod attach;
 pub mod control;
 pub mod events;

@@ -1,6 +1,7 @@
 //! Mounting a view, and changing it while it is mounted.
 
 use crate::areas::Areas;
+use crate::around::ReadAround;
 use crate::attach::{one_line, open_told, since};
 use crate::control::{MemberStatus, Reply, Request, Server, Status};
 use crate::events::What;
@@ -25,6 +26,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// How long the kernel has to say what it has forgotten.
+const FORGETTING: Duration = Duration::from_millis(2);
+
 /// What is to be mounted, and how.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -46,6 +50,8 @@ pub struct MountOptions {
     pub owner: Owner,
     /// Threads that answer the kernel.
     pub threads: usize,
+    /// Files and directories that the kernel may know before it is asked to forget the oldest; each takes some 200 bytes here.
+    pub known_kept: usize,
     /// Whether the kernel may read and write files of the writable folder itself, where it can.
     pub passthrough: bool,
     /// What is asked of layers.
@@ -76,6 +82,7 @@ impl MountOptions {
                 umask: 0o022,
             },
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            known_kept: 200_000,
             passthrough: true,
             integrity: Integrity::default(),
             run_scripts: false,
@@ -311,6 +318,7 @@ impl Mounted {
             owner: options.owner,
             passthrough: options.passthrough,
             site,
+            known_kept: options.known_kept,
         };
         let events = options.integrity.events.clone();
         let view = Arc::new(View::new(names.clone(), members, view_options, events));
@@ -318,8 +326,12 @@ impl Mounted {
         let is_writable = view.is_writable();
         let config = configuration(options, is_writable);
         let passthrough = options.passthrough && is_writable;
-        let mut session =
-            Session::new(LayerFs::new(view.clone(), passthrough), mountpoint, &config).map_err(refused)?;
+        let around = Arc::new(ReadAround::default());
+        let served = LayerFs::new(view.clone(), passthrough, around.clone());
+        let mut session = Session::new(served, mountpoint, &config).map_err(refused)?;
+        if !is_writable {
+            around.start(session.notifier()).map_err(refused)?;
+        }
         let running = Arc::new(Running {
             view,
             names,
@@ -419,15 +431,15 @@ fn tell_kernel(running: &Arc<Running>) -> io::Result<()> {
             };
             match notice {
                 Notice::Stale(parent, name) => forget(parent, &name),
-                Notice::Crowded => loop {
-                    let names = running.view.to_forget();
-                    if names.is_empty() {
-                        break;
+                Notice::Crowded => {
+                    while let Some(names) = running.view.to_forget() {
+                        for (parent, name) in names {
+                            forget(parent, &name);
+                        }
+                        // What it forgets it says a moment later; without a pause it would be asked for more than has to go.
+                        std::thread::sleep(FORGETTING);
                     }
-                    for (parent, name) in names {
-                        forget(parent, &name);
-                    }
-                },
+                }
             }
         }
     };

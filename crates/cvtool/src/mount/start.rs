@@ -66,6 +66,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
 
+    /// Files that the kernel may know before it is asked to forget the oldest; each takes some 200 bytes of memory
+    #[arg(long, value_name = "NUMBER")]
+    known_files: Option<usize>,
+
     /// Have the kernel ask for every read and write of files in the writable folder
     #[arg(long)]
     no_passthrough: bool,
@@ -139,6 +143,7 @@ impl Arguments {
                 umask: self.umask,
             },
             threads: self.threads.unwrap_or(defaults.threads),
+            known_kept: self.known_files.unwrap_or(defaults.known_kept),
             passthrough: !self.no_passthrough,
             integrity: self.integrity()?,
             run_scripts: self.run_scripts,

@@ -132,3 +132,74 @@ fn a_hundred_cycles_disturb_nobody() {
     assert!(cycles > 10, "{cycles}");
     lab.unmount();
 }
+
+/// What the kernel has seen goes from memory, and is there again when it is looked at.
+#[test]
+fn the_kernel_forgets_what_was_seen_long_ago() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    for folder in 0..30 {
+        for file in 0..100 {
+            lab.put(&format!("tree/Folder {folder}/File {file}"), b"seen");
+        }
+    }
+    lab.pack("tree", "base.vhdx");
+    lab.mount(&["--base", "base.vhdx", "--known-files", "50"]);
+    let known = |lab: &Lab| -> u64 {
+        let status: serde_json::Value = serde_json::from_str(&lab.done(&["status", "mnt", "--json"])).unwrap();
+        status["known_inodes"].as_u64().unwrap()
+    };
+    for _ in 0..3 {
+        for folder in 0..30 {
+            let entries = fs::read_dir(lab.mnt().join(format!("Folder {folder}"))).unwrap();
+            let sizes = entries.map(|entry| entry.unwrap().metadata().unwrap().len());
+            assert_eq!(sizes.sum::<u64>(), 400);
+        }
+        // Directories stay.
+        for _ in 0..500 {
+            if known(&lab) <= 50 + 31 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(known(&lab) <= 50 + 31, "{}", known(&lab));
+    }
+    lab.unmount();
+}
+
+/// A file that is read in little pieces here and there gives what it holds, to its last byte, also what the kernel was given
+/// without asking.
+#[test]
+fn little_pieces_of_a_file_are_what_it_holds() {
+    use std::os::unix::fs::FileExt;
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    let content: Vec<u8> = (0..5_000_123_u64).map(|place| (place * place % 253) as u8).collect();
+    lab.put("tree/big.bin", &content);
+    lab.pack("tree", "base.vhdx");
+    lab.mount(&["--base", "base.vhdx"]);
+    let file = fs::File::open(lab.mnt().join("big.bin")).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let (file, content) = (&file, &content);
+            scope.spawn(move || {
+                for number in 0..3000 {
+                    let place = (number * 7_919 + thread * 104_729) * 4096 % content.len();
+                    let mut bytes = [0; 4096];
+                    let length = file.read_at(&mut bytes, place as u64).unwrap();
+                    let expected = &content[place..content.len().min(place + 4096)];
+                    assert!(bytes[..length] == *expected, "{place}");
+                }
+            });
+        }
+    });
+    let whole = fs::read(lab.mnt().join("big.bin")).unwrap();
+    assert!(whole == content);
+    assert_eq!(file.metadata().unwrap().len(), content.len() as u64);
+    drop(file);
+    lab.unmount();
+}

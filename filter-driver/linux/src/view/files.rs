@@ -3,6 +3,7 @@
 
 use super::hives::ServedHive;
 use super::{State, View, lock};
+use crate::around::SmallReads;
 use crate::facts;
 use crate::member::{Content, Entry, Member, MemberError};
 use cv_disk::ReadAt;
@@ -62,6 +63,8 @@ pub struct OpenFile {
     pub(super) hive: Option<Arc<ServedHive>>,
     /// How the kernel reads it. All who have it open read it the same way.
     pub passthrough: Mutex<Passthrough>,
+    /// How little pieces of it are read.
+    pub(crate) small_reads: SmallReads,
 }
 
 /// All open files.
@@ -97,35 +100,46 @@ impl OpenFile {
             holders: Mutex::default(),
             hive: Some(hive),
             passthrough: Mutex::new(Passthrough::Never),
+            small_reads: SmallReads::default(),
         }
     }
 
-    /// Reads up to `size` bytes.
-    pub fn read(&self, offset: u64, size: usize, buffer: &mut Vec<u8>) -> Result<(), Errno> {
-        buffer.clear();
-        match &*self.source.read().unwrap_or_else(PoisonError::into_inner) {
+    /// Reads up to `size` bytes. `buffer` grows where it has to; what it had before does not matter.
+    pub fn read<'a>(&self, offset: u64, size: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        let source = &*self.source.read().unwrap_or_else(PoisonError::into_inner);
+        let size = match source {
+            Source::Stream { stream, .. } => stream.len().saturating_sub(offset).min(size as u64) as usize,
+            Source::Host { .. } => size,
+        };
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        let bytes = &mut buffer[..size];
+        match source {
+            Source::Stream { .. } if size == 0 => Ok(bytes),
             Source::Stream { stream, .. } => {
-                let size = stream.len().saturating_sub(offset).min(size as u64) as usize;
-                buffer.resize(size, 0);
-                if size > 0 {
-                    stream.read_at(buffer, offset).map_err(|_| Errno::IO)?;
-                }
+                stream.read_at(bytes, offset).map_err(|_| Errno::IO)?;
+                Ok(bytes)
             }
             Source::Host { file, .. } => {
-                buffer.resize(size, 0);
                 let mut done = 0;
                 while done < size {
-                    match file.read_at(&mut buffer[done..], offset + done as u64) {
+                    match file.read_at(&mut bytes[done..], offset + done as u64) {
                         Ok(0) => break,
                         Ok(read) => done += read,
                         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                         Err(error) => return Err(errno(&error)),
                     }
                 }
-                buffer.truncate(done);
+                Ok(&bytes[..done])
             }
         }
-        Ok(())
+    }
+
+    /// Whether its bytes are on a volume, where they never change.
+    pub(crate) fn is_stream(&self) -> bool {
+        let source = self.source.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(*source, Source::Stream { .. })
     }
 
     /// Does something with the host's file, which may be written.
@@ -353,6 +367,7 @@ impl View {
             holders: Mutex::default(),
             hive: None,
             passthrough: Mutex::new(Passthrough::Open),
+            small_reads: SmallReads::default(),
         }))
     }
 

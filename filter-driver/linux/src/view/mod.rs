@@ -147,6 +147,8 @@ pub struct ViewOptions {
     pub passthrough: bool,
     /// What its root is.
     pub site: Site,
+    /// Inodes that the kernel may know before it is asked to forget the oldest.
+    pub known_kept: usize,
 }
 
 /// The merged view.
@@ -467,7 +469,7 @@ impl View {
         }
         let mut nodes = self.nodes();
         attr.ino = INodeNo(nodes.intern(parent, name, natural, identity, 1));
-        let is_crowded = nodes.count() > notices::KNOWN_KEPT;
+        let is_crowded = nodes.count() > self.options.known_kept;
         drop(nodes);
         if is_crowded {
             self.notices.crowded();

@@ -9,9 +9,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Inodes that the kernel may know before it is asked to forget the oldest; each takes some 200 bytes.
-pub(super) const KNOWN_KEPT: usize = 200_000;
-
 /// How many it is asked to forget at a time.
 const FORGOTTEN_AT_ONCE: usize = 4096;
 
@@ -57,21 +54,24 @@ impl View {
         receiver
     }
 
-    /// Names that the kernel should forget, so that their inodes go from memory: the directory and the name. None once few
-    /// enough are known. What is open stays, and directories, in which somebody may work.
-    pub fn to_forget(&self) -> Vec<(u64, Box<[u8]>)> {
+    /// Names that the kernel should forget, so that their inodes go from memory: the directory and the name. What is open
+    /// stays, and directories, in which somebody may work. `None` once few enough are known.
+    pub fn to_forget(&self) -> Option<Vec<(u64, Box<[u8]>)>> {
         let mut nodes = self.nodes();
-        let excess = nodes.count().saturating_sub(KNOWN_KEPT).min(FORGOTTEN_AT_ONCE);
+        let excess = nodes
+            .count()
+            .saturating_sub(self.options.known_kept)
+            .min(FORGOTTEN_AT_ONCE);
         let oldest = nodes.take_oldest(excess);
         drop(nodes);
         if oldest.is_empty() {
             self.notices.is_crowded.store(false, Ordering::Relaxed);
+            return None;
         }
         let places = lock(&self.places);
         let may_go = |number: &u64| !places.contains_key(number) && self.files.of(*number).is_none();
         let names = oldest.into_iter().filter(|(number, ..)| may_go(number));
-        names
-            .map(|(_, parent, name)| (parent, wtf8::encode(&name).into()))
-            .collect()
+        let names = names.map(|(_, parent, name)| (parent, wtf8::encode(&name).into()));
+        Some(names.collect())
     }
 }
