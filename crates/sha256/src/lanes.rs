@@ -39,11 +39,7 @@ fn run_side_by_side<'a>(jobs: &mut dyn Iterator<Item = Job<'a>>, vectors: Vector
         // A lane of a few is faster than one of many.
         Vectors::V4(vectors) => {
             let left = sixteen(vectors, jobs, 9);
-            side_by_side::<8>(
-                &|rounds| Simd::vectorize(vectors, Narrow(*vectors, rounds)),
-                &mut left.into_iter(),
-                3,
-            )
+            eight_narrow(vectors, &mut left.into_iter(), 3)
         }
         Vectors::V3(vectors) if !has_instructions() => eight(vectors, jobs, 3),
         _ => Vec::new(),
@@ -58,6 +54,15 @@ fn sixteen<'a>(vectors: pulp::x86::V4, jobs: &mut dyn Iterator<Item = Job<'a>>, 
 #[cfg(target_arch = "x86_64")]
 fn eight<'a>(vectors: pulp::x86::V3, jobs: &mut dyn Iterator<Item = Job<'a>>, least: usize) -> Vec<Job<'a>> {
     side_by_side::<8>(&|rounds| Simd::vectorize(vectors, rounds), jobs, least)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn eight_narrow<'a>(vectors: pulp::x86::V4, jobs: &mut dyn Iterator<Item = Job<'a>>, least: usize) -> Vec<Job<'a>> {
+    side_by_side::<8>(
+        &|rounds| Simd::vectorize(vectors, Narrow(*vectors, rounds)),
+        jobs,
+        least,
+    )
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -223,10 +228,9 @@ mod tests {
                 }
             };
             if let Some(vectors) = pulp::x86::V4::try_new() {
-                let narrow = |rounds: Rounds<'_, 8>| Simd::vectorize(vectors, Narrow(*vectors, rounds));
                 check(&|jobs| one_by_one(&mut sixteen(vectors, jobs, 9).into_iter()));
                 check(&|jobs| one_by_one(&mut sixteen(vectors, jobs, 1).into_iter()));
-                check(&|jobs| one_by_one(&mut side_by_side::<8>(&narrow, jobs, 1).into_iter()));
+                check(&|jobs| one_by_one(&mut eight_narrow(vectors, jobs, 1).into_iter()));
             }
             if let Some(vectors) = pulp::x86::V3::try_new() {
                 check(&|jobs| one_by_one(&mut eight(vectors, jobs, 1).into_iter()));

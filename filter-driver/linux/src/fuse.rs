@@ -30,7 +30,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const NEVER: Duration = Duration::ZERO;
 
 /// Bytes that the kernel reads ahead at most.
-const READ_AHEAD: u32 = 1 << 20;
+const READ_AHEAD: u32 = 256 << 10;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

@@ -5,23 +5,10 @@
 use crate::paths::Template;
 use crate::snapshot::Snapshot;
 use cv_hive::{Key, KeyState, Value, ValueState, ValueType};
-use layerfmt::content::HiveName;
+use layerfmt::content::{ENVIRONMENTS, HiveName};
 use layerfmt::manifest::EnvironmentAddition;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Where variables are: of the machine, by the current control set or a hive's first one, and of the user.
-const PLACES: [(HiveName, &[&str]); 3] = [
-    (
-        HiveName::System,
-        &["CurrentControlSet", "Control", "Session Manager", "Environment"],
-    ),
-    (
-        HiveName::System,
-        &["ControlSet001", "Control", "Session Manager", "Environment"],
-    ),
-    (HiveName::User, &["Environment"]),
-];
 
 /// Variables that are lists even while there is nothing in them.
 const LISTS: [&str; 3] = ["Path", "PATHEXT", "PSModulePath"];
@@ -41,30 +28,34 @@ pub struct Variable {
 pub fn variables(machine: &Snapshot, template: &Template) -> Vec<Variable> {
     let system = machine.registry.system.iter().map(|root| (HiveName::System, root));
     let users = machine.registry.users.iter().map(|user| (HiveName::User, &user.root));
-    let places = system.chain(users).flat_map(|(hive, root)| {
-        let of_hive = PLACES.iter().filter(move |(place, _)| *place == hive);
-        of_hive.filter_map(move |(_, names)| Some((hive, names.iter().try_fold(root, |key, name| key.subkey(*name))?)))
-    });
-    let variables = places.flat_map(|(hive, key)| key.values.iter().map(move |value| (hive, value)));
-    variables
-        .filter_map(|(hive, value)| {
-            let is_per_user = hive == HiveName::User;
+    let mut found = Vec::new();
+    for (hive, root) in system.chain(users) {
+        let is_per_user = hive == HiveName::User;
+        let (_, path) = ENVIRONMENTS[usize::from(is_per_user)];
+        let Some(key) = path.split('\\').try_fold(root, |key, name| key.subkey(name)) else {
+            continue;
+        };
+        for value in &key.values {
             let rewritten = is_per_user.then(|| template.user_value(value)).flatten();
-            Some(Variable {
-                name: value.name.to_string(),
-                text: text(rewritten.as_ref().unwrap_or(value))?,
-                is_per_user,
-            })
-        })
-        .collect()
+            if let Some(text) = text(rewritten.as_ref().unwrap_or(value)) {
+                found.push(Variable {
+                    name: value.name.to_string(),
+                    text,
+                    is_per_user,
+                });
+            }
+        }
+    }
+    found
 }
 
 /// Takes out of `hives` the lists that only grew, and gives what they grew by. `before` are the variables before the install.
 pub fn take_additions(hives: &mut BTreeMap<HiveName, Key>, before: &[Variable]) -> Vec<EnvironmentAddition> {
     let mut taken = Vec::new();
-    for (hive, names) in PLACES {
+    for (hive, path) in ENVIRONMENTS {
         let is_per_user = hive == HiveName::User;
         let Some(root) = hives.get_mut(&hive) else { continue };
+        let names: Vec<&str> = path.split('\\').collect();
         let Some(key) = names.iter().try_fold(&mut *root, |key, name| subkey_mut(key, name)) else {
             continue;
         };
@@ -74,8 +65,13 @@ pub fn take_additions(hives: &mut BTreeMap<HiveName, Key>, before: &[Variable]) 
                 .iter()
                 .filter(|variable| variable.is_per_user == is_per_user && variable.name.eq_ignore_ascii_case(&name));
             let mut lists: Vec<&str> = same.map(|variable| variable.text.as_str()).collect();
-            if lists.is_empty() && LISTS.iter().any(|list| list.eq_ignore_ascii_case(&name)) {
-                lists.push("");
+            if LISTS.iter().any(|list| list.eq_ignore_ascii_case(&name)) {
+                if lists.is_empty() {
+                    lists.push("");
+                }
+            } else {
+                // What was set to something for the first time need not be a list.
+                lists.retain(|list| !list.is_empty());
             }
             let added = text(value).and_then(|after| lists.iter().find_map(|before| added(before, &after)));
             let Some((prepend, append)) = added else { return true };
@@ -88,7 +84,7 @@ pub fn take_additions(hives: &mut BTreeMap<HiveName, Key>, before: &[Variable]) 
             });
             false
         });
-        prune(root, names);
+        prune(root, &names);
     }
     taken
 }
@@ -181,15 +177,23 @@ mod tests {
     fn lists_that_only_grew_leave_the_hive() {
         let mut system = Key::new("");
         let mut key = &mut system;
-        for name in PLACES[0].1 {
-            key = key.subkey_or_insert(*name);
+        for name in ENVIRONMENTS[0].1.split('\\') {
+            key = key.subkey_or_insert(name);
         }
         key.values = vec![value("PATH", r"C:\Windows;C:\App"), value("APP_HOME", r"C:\App")];
         let mut user = Key::new("");
         let environment = user.subkey_or_insert("Environment");
-        environment.values = vec![value("Path", r"%USERPROFILE%\bin"), value("FLAGS", "2")];
+        environment.values = vec![
+            value("Path", r"%USERPROFILE%\bin"),
+            value("FLAGS", "2"),
+            value("EMPTY", "set"),
+        ];
         let mut hives = BTreeMap::from([(HiveName::System, system), (HiveName::User, user)]);
-        let before = [variable("Path", r"C:\Windows", false), variable("flags", "1", true)];
+        let before = [
+            variable("Path", r"C:\Windows", false),
+            variable("flags", "1", true),
+            variable("EMPTY", "", true),
+        ];
         let taken = take_additions(&mut hives, &before);
         let told: Vec<_> = taken
             .iter()
@@ -197,8 +201,8 @@ mod tests {
             .collect();
         let (app, bin) = ([r"C:\App".to_owned()], [r"%USERPROFILE%\bin".to_owned()]);
         assert_eq!(told, [("PATH", false, &app[..]), ("Path", true, &bin[..])]);
-        let left = |hive: HiveName, names: &[&str]| {
-            let key = names.iter().try_fold(&hives[&hive], |key, name| key.subkey(*name));
+        let left = |(hive, path): (HiveName, &str)| {
+            let key = path.split('\\').try_fold(&hives[&hive], |key, name| key.subkey(name));
             key.map(|key| {
                 key.values
                     .iter()
@@ -206,8 +210,11 @@ mod tests {
                     .collect::<Vec<_>>()
             })
         };
-        assert_eq!(left(HiveName::System, PLACES[0].1), Some(vec!["APP_HOME".to_owned()]));
-        assert_eq!(left(HiveName::User, PLACES[2].1), Some(vec!["FLAGS".to_owned()]));
+        assert_eq!(left(ENVIRONMENTS[0]), Some(vec!["APP_HOME".to_owned()]));
+        assert_eq!(
+            left(ENVIRONMENTS[1]),
+            Some(vec!["FLAGS".to_owned(), "EMPTY".to_owned()])
+        );
 
         hives.get_mut(&HiveName::User).unwrap().subkeys[0].values = vec![value("Path", "x")];
         assert_eq!(take_additions(&mut hives, &before).len(), 1);

@@ -215,7 +215,7 @@ fn a_capture_in_two_steps_goes_on_after_a_disk_was_full() {
     machine(&folder.join("before"), |_, _, _, _| {});
     machine(&folder.join("after"), install);
     fs::write(folder.join("filler"), vec![1; 1 << 20]).unwrap();
-    // The output has no room, then it has; the same with the state, without room and with some.
+    // First the state has no room, then the output, and each is made where there is some.
     let script = "exec 2>&1
          cp -a before machine
          cp filler full/; \"$CVTOOL\" capture start machine --state full/state; echo start $? $(ls -A full/state); rm -r full/*

@@ -51,6 +51,15 @@ impl HiveName {
     }
 }
 
+/// The keys that hold environment variables: of all users, and of the user.
+pub const ENVIRONMENTS: [(HiveName, &str); 2] = [
+    (
+        HiveName::System,
+        r"CurrentControlSet\Control\Session Manager\Environment",
+    ),
+    (HiveName::User, "Environment"),
+];
+
 impl fmt::Display for HiveName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.file_name())

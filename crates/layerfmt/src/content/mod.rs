@@ -8,7 +8,7 @@ mod tree;
 
 pub(crate) use drive_path::without_variable;
 pub use drive_path::{NoDrivePath, drive_path};
-pub use hive_name::HiveName;
+pub use hive_name::{ENVIRONMENTS, HiveName};
 pub use origin::{Origin, StreamContent};
 pub use tree::{FileTree, Metadata, NodeId, NodeKind, Stream, TreeError};
 

@@ -10,6 +10,7 @@ use cv_winname::wtf8;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -34,17 +35,17 @@ impl<'t> TreeSide<'t> {
         }
         let mut securities = Securities::default();
         let mut entries = Vec::new();
-        for node in tree.walk(FileTree::ROOT) {
-            let mut path = FILES_DIRECTORY.as_bytes().to_vec();
-            path.push(b'/');
-            path.extend_from_slice(&tree.path(node));
+        let add = |node, below: &[u8]| {
+            let path = [FILES_DIRECTORY.as_bytes(), b"/", below].concat();
             let mut entry = entry_of(path, tree.kind(node), tree.metadata(node));
             entry.security = securities.number(tree.metadata(node));
             let file = tree.file_number(node);
             entry.link = names.get(&file).is_some_and(|count| *count > 1).then_some(file);
             entry.short_name = tree.short_name(node).map(ToString::to_string);
             entries.push((entry, node));
-        }
+            Ok::<_, Infallible>(())
+        };
+        let Ok(()) = tree.walk_paths(FileTree::ROOT, add);
         entries.sort_by(|(left, _), (right, _)| compare_paths(&left.path, &right.path));
         let (entries, nodes) = entries.into_iter().unzip();
         Self {

@@ -94,13 +94,11 @@ pub fn write_tar(
     }
     let files = &content.files;
     writer.node(files, FileTree::ROOT, FILES_DIRECTORY.as_bytes())?;
-    for node in files.walk(FileTree::ROOT) {
+    files.walk_paths(FileTree::ROOT, |node, below| {
         progress.advance(0)?;
-        let mut path = FILES_DIRECTORY.as_bytes().to_vec();
-        path.push(b'/');
-        path.extend_from_slice(&files.path(node));
-        writer.node(files, node, &path)?;
-    }
+        let path = [FILES_DIRECTORY.as_bytes(), b"/", below].concat();
+        writer.node(files, node, &path)
+    })?;
     if !content.hives.is_empty() {
         writer.directory(HIVES_DIRECTORY)?;
         for (name, root) in &content.hives {

@@ -5,17 +5,8 @@
 
 use super::trees::{HiveTrees, text_of};
 use cv_hive::{Key, Name, Value, ValueType};
-use layerfmt::content::HiveName;
+use layerfmt::content::{ENVIRONMENTS, HiveName};
 use layerfmt::manifest::EnvironmentAddition;
-
-/// Where the environment is: of all users, and of the user.
-pub const ENVIRONMENTS: [(HiveName, &str); 2] = [
-    (
-        HiveName::System,
-        r"CurrentControlSet\Control\Session Manager\Environment",
-    ),
-    (HiveName::User, "Environment"),
-];
 
 /// The additions of a stack, the lowest layer's first.
 #[derive(Debug, Clone, Default)]

@@ -1,9 +1,9 @@
 //! Where a program is in the view.
 
 use super::RunError;
-use crate::registry::environment::ENVIRONMENTS;
 use crate::registry::trees::HiveTrees;
 use crate::registry::wine::PrefixRegistry;
+use layerfmt::content::ENVIRONMENTS;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 

@@ -136,10 +136,12 @@ impl OpenFile {
         }
     }
 
-    /// Whether its bytes are on a volume, where they never change.
-    pub(crate) fn is_stream(&self) -> bool {
-        let source = self.source.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(*source, Source::Stream { .. })
+    /// How long it is, if its bytes are on a volume, where they never change.
+    pub(crate) fn stream_length(&self) -> Option<u64> {
+        match &*self.source.read().unwrap_or_else(PoisonError::into_inner) {
+            Source::Stream { stream, .. } => Some(stream.len()),
+            Source::Host { .. } => None,
+        }
     }
 
     /// Does something with the host's file, which may be written.
