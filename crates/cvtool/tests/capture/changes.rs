@@ -34,6 +34,8 @@ fn key<'a>(root: &'a mut Key, path: &str) -> &'a mut Key {
     path.split('\\').fold(root, |key, name| key.subkey_or_insert(name))
 }
 
+const ENVIRONMENT: &str = r"ControlSet001\Control\Session Manager\Environment";
+
 /// A machine as a folder: files, and hives in their places.
 pub fn machine(folder: &Path, change: impl FnOnce(&Path, &mut Key, &mut Key, &mut Key)) {
     let mut software = Key::new("ROOT");
@@ -55,6 +57,7 @@ pub fn machine(folder: &Path, change: impl FnOnce(&Path, &mut Key, &mut Key, &mu
     key(&mut system, r"ControlSet001\Services\Old")
         .values
         .push(text("ImagePath", "old.exe"));
+    key(&mut system, ENVIRONMENT).values.push(text("Path", r"C:\Windows"));
     let mut user = Key::new("ROOT");
     key(&mut user, "Software").values.push(text("kept", "kept"));
     write(folder.join("Windows/System32/kernel32.dll"), &[1; 9000]);
@@ -91,6 +94,7 @@ pub fn install(folder: &Path, software: &mut Key, system: &mut Key, user: &mut K
     key(system, r"ControlSet001\Services\App")
         .values
         .push(text("ImagePath", "app.exe"));
+    key(system, ENVIRONMENT).values[0] = text("Path", r"C:\Windows;C:\Program Files\App");
     key(user, r"Software\App")
         .values
         .push(text("Home", r"C:\Users\packager\App"));
@@ -136,7 +140,7 @@ pub fn items(report: &Path) -> Vec<String> {
         .collect()
 }
 
-const EXPECTED: [&str; 28] = [
+const EXPECTED: [&str; 29] = [
     r"keep added HKEY_CURRENT_USER\Software\App",
     r"keep added HKEY_CURRENT_USER\Software\App!Home",
     r"keep added HKEY_CURRENT_USER\Software\Microsoft",
@@ -160,6 +164,7 @@ const EXPECTED: [&str; 28] = [
     r"keep added HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall",
     r"keep added HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\App",
     r"keep added HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\App!DisplayName",
+    r"keep modified HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\Session Manager\Environment!Path",
     r"keep added HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\App",
     r"keep added HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\App!ImagePath",
     r"keep added \Program Files\App",
@@ -237,6 +242,12 @@ fn scripted_changes_are_found_between_images_and_between_folders() {
     );
     let content = cvtool(&["cat", "again.img", "/Files/Windows/Prefetch/SETUP.EXE-1.pf"], folder).stdout;
     assert_eq!(content, b"pf");
+    // What was added to PATH is known without the machines as well.
+    for layer in ["images.img", "again.img"] {
+        let manifest: Json = serde_json::from_slice(&cvtool(&["cat", layer, "/layer.json"], folder).stdout).unwrap();
+        let added = serde_json::json!([{ "name": "Path", "append": [r"C:\Program Files\App"] }]);
+        assert_eq!(manifest["policy"]["environment"], added, "{layer}");
+    }
 }
 
 #[test]
