@@ -4,6 +4,7 @@ use crate::support::{Lab, can_mount};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const RECIPE: &str = r#"
 [layer]
@@ -125,6 +126,40 @@ fn on_a_plain_mount(lab: &mut Lab, wine: &Path, version: &str) {
     lab.unmount();
 }
 
+/// An argument by which the program that sleeps is known among all that run.
+const SLEEP: &str = "601.75";
+
+/// Whether a program runs that was started with [`SLEEP`] by its path in Windows.
+fn sleeps() -> bool {
+    let programs = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = programs.filter_map(|program| std::fs::read(program.path().join("cmdline")).ok());
+    lines.any(|line| {
+        let line = String::from_utf8_lossy(&line);
+        line.contains(SLEEP) && line.starts_with(r"C:\")
+    })
+}
+
+/// A run that is killed takes the program with it.
+fn killed(lab: &Lab, arguments: &[&str]) {
+    let wait_for = |wanted: bool| {
+        let started = Instant::now();
+        while sleeps() != wanted {
+            assert!(started.elapsed() < Duration::from_secs(60), "sleeps: {}", !wanted);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut run = Command::new(env!("CARGO_BIN_EXE_cvtool"))
+        .args(arguments)
+        .current_dir(lab.path(""))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(true);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for(false);
+}
+
 #[test]
 fn a_program_runs_from_its_layer_as_if_it_were_installed() {
     let Some(wine) = wine().filter(|_| can_mount()) else {
@@ -141,7 +176,7 @@ fn a_program_runs_from_its_layer_as_if_it_were_installed() {
     {
         return;
     }
-    let lab = Lab::new();
+    let mut lab = Lab::new();
     for (_, file) in names {
         std::fs::copy(wheels.join(file), lab.path(file)).unwrap();
     }
@@ -226,7 +261,8 @@ fn a_program_runs_from_its_layer_as_if_it_were_installed() {
         "an addition was kept"
     );
 
-    let mut lab = lab;
+    killed(&lab, &[&stack[..], &["--", "cmake", "-E", "sleep", SLEEP]].concat());
+
     on_a_plain_mount(&mut lab, &wine, &text(&version));
 
     // Nothing else was written, and without the layer nothing of it is there.

@@ -13,7 +13,8 @@ use crate::registry::stack::RegistryStack;
 use crate::registry::trees::HiveTrees;
 use crate::registry::wine::{PrefixRegistry, WineError};
 use crate::sources::Allowed;
-use prefix::{Prefix, copy_links};
+use cv_wine::Prefix;
+use prefix::copy_links;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,23 +61,12 @@ pub enum RunError {
         /// What failed.
         source: io::Error,
     },
-    /// Wine is missing.
-    #[error("Wine is not installed: neither wine64 nor wine is in PATH")]
-    NoWine,
-    /// A program of Wine could not be started.
-    #[error("cannot run {program}")]
-    Start {
-        /// Which.
-        program: &'static str,
-        /// What failed.
-        source: io::Error,
-    },
+    /// The program did not run to its end: Wine is missing, or the user asked to stop.
+    #[error(transparent)]
+    Program(#[from] cv_wine::WineError),
     /// There is no such program in the view.
     #[error("there is no program {} in the view", .0.display())]
     NoProgram(PathBuf),
-    /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 fn host(path: &Path) -> impl FnOnce(io::Error) -> RunError {
@@ -151,7 +141,9 @@ impl Session<'_> {
         copy_links(&self.options.prefix, self.folder, self.mountpoint)?;
         joined.write(self.folder)?;
         let wine = Prefix::new(self.folder)?;
-        let status = wine.run(&command, &self.options.arguments, is_interrupted)?;
+        let mut loader = wine.loader();
+        loader.args(&command).args(&self.options.arguments);
+        let status = wine.run(&mut loader, |_| (), is_interrupted)?;
         if self.options.writable.is_some() {
             let mut after = PrefixRegistry::read(self.folder)?;
             self.registry.additions().part(&own, &joined, &mut after);

@@ -10,99 +10,76 @@ use crate::{Outcome, interrupt};
 use anyhow::{Context, anyhow, bail};
 use cv_capture::build::Installer;
 use cv_capture::snapshot::readiness;
+use cv_wine::{Prefix, WineError};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 impl Arguments {
     /// Runs the installer and makes the layer.
     pub fn run(&self) -> anyhow::Result<Outcome> {
-        let wine = Wine::new(&self.wine)?;
-        let deadline = Instant::now() + Duration::from_secs(self.timeout);
+        let wine = Wine {
+            prefix: self.prefix()?,
+            deadline: Instant::now() + Duration::from_secs(self.timeout),
+        };
         if !self.wine.join("system.reg").is_file() {
-            wine.run(&["wineboot".into(), "-i".into()], deadline)?;
+            wine.run(&["wineboot".into(), "-i".into()])?;
         }
         // What Wine does when it first starts is not the installer's.
-        wine.settle(deadline)?;
+        wine.settle()?;
         let opening = Opening::default();
         let before = Machine::open(&self.wine, &opening, threads())?;
-        let installer = wine.install(&self.command, deadline)?;
+        let installer = wine.install(&self.command)?;
         self.check(&installer)?;
         let after = Machine::open(&self.wine, &opening, threads())?;
         self.make_layer(&before, &after, readiness(&before.snapshot), installer)
     }
+
+    fn prefix(&self) -> anyhow::Result<Prefix> {
+        let folder = || self.wine.display().to_string();
+        std::fs::create_dir_all(&self.wine).with_context(folder)?;
+        Ok(Prefix::new(&self.wine.canonicalize().with_context(folder)?)?)
+    }
 }
 
-/// A Wine prefix and the programs that run in it.
+/// A Wine prefix, and the time until which programs may run in it.
 struct Wine {
-    prefix: PathBuf,
-    loader: &'static str,
+    prefix: Prefix,
+    deadline: Instant,
 }
 
 impl Wine {
-    fn new(prefix: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(prefix).with_context(|| prefix.display().to_string())?;
-        let is_there = |name: &&str| {
-            let paths = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&paths).any(|folder| folder.join(name).is_file())
-        };
-        let loader = ["wine64", "wine"].into_iter().find(is_there);
-        Ok(Self {
-            prefix: prefix.canonicalize()?,
-            loader: loader.ok_or_else(|| anyhow!("Wine is not installed: neither wine64 nor wine is in PATH"))?,
-        })
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env("WINEPREFIX", &self.prefix)
-            .env("WINEDEBUG", "-all")
-            // No menus and file types on the host's desktop, and no questions about packages that Wine would fetch.
-            .env("WINEDLLOVERRIDES", "winemenubuilder.exe,mscoree,mshtml=")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Waits until no program of the prefix runs any more and its registry is written.
-    fn settle(&self, deadline: Instant) -> anyhow::Result<()> {
-        let mut server = self.command("wineserver");
-        let server = server.arg("-w").stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = server.spawn().context("wineserver")?;
-        self.wait(&mut child, deadline)?;
-        Ok(())
-    }
-
-    /// Waits for a program; all of the prefix are ended when it takes too long.
-    fn wait(&self, child: &mut Child, deadline: Instant) -> anyhow::Result<Option<i32>> {
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status.code());
-            }
-            let is_late = Instant::now() >= deadline;
-            if is_late || interrupt::asked() {
-                let _ = self.command("wineserver").arg("-k").status();
-                let _ = child.kill();
-                child.wait()?;
-                bail!("{}", if is_late { "the time is up" } else { "interrupted" });
-            }
-            std::thread::sleep(Duration::from_millis(50));
+    fn stopped(error: WineError) -> anyhow::Error {
+        match error {
+            WineError::Stopped if !interrupt::asked() => anyhow!("the time is up"),
+            error => error.into(),
         }
     }
 
-    fn run(&self, arguments: &[OsString], deadline: Instant) -> anyhow::Result<(Option<i32>, String)> {
-        let mut command = self.command(self.loader);
-        let command = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context(self.loader)?;
-        let output = Output::of(&mut child);
-        let code = self.wait(&mut child, deadline)?;
-        self.settle(deadline)?;
-        Ok((code, output.text()))
+    fn settle(&self) -> anyhow::Result<()> {
+        let settled = self.prefix.settle(&|| self.is_late() || interrupt::asked());
+        settled.map_err(Self::stopped)
+    }
+
+    /// Runs a program to its end; gives its exit code and what it wrote.
+    fn run(&self, words: &[OsString]) -> anyhow::Result<(Option<i32>, String)> {
+        let mut command = self.prefix.loader();
+        command.args(words).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut output = Output::default();
+        let ended = self.prefix.run(&mut command, |child| output = Output::of(child), &|| {
+            self.is_late() || interrupt::asked()
+        });
+        let status = ended.map_err(Self::stopped)?;
+        Ok((status.code(), output.text()))
     }
 
     /// Runs the installer, and what is to run after a restart where it wants one.
-    fn install(&self, command: &[OsString], deadline: Instant) -> anyhow::Result<Installer> {
+    fn install(&self, command: &[OsString]) -> anyhow::Result<Installer> {
         // Windows Installer takes no path of the host.
         let all = words(command, |path| {
             let mut windows = OsString::from("Z:");
@@ -110,7 +87,7 @@ impl Wine {
             windows
         })?;
         let started = Instant::now();
-        let (exit_code, output) = self.run(&all, deadline)?;
+        let (exit_code, output) = self.run(&all)?;
         let installer = Installer {
             command: command.iter().map(|part| part.to_string_lossy().into_owned()).collect(),
             exit_code: exit_code.map(Installer::code_of_low_byte),
@@ -118,7 +95,7 @@ impl Wine {
             output,
         };
         if installer.wants_reboot() {
-            let (code, told) = self.run(&["wineboot".into(), "-r".into()], deadline)?;
+            let (code, told) = self.run(&["wineboot".into(), "-r".into()])?;
             if code != Some(0) {
                 let code = code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
                 bail!("Wine did not start again after the installer: {code}: {}", told.trim());

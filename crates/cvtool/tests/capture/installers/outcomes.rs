@@ -3,6 +3,7 @@
 use super::nsis::compile;
 use crate::tools::have;
 use crate::wine::{Prefix, record, succeed};
+use rustix::process::{Pid, Signal};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -130,7 +131,22 @@ fn an_installer_that_hangs_is_ended_with_all_it_started() {
         assert!(!prefix.is_in_use(), "{installer}");
         assert_eq!(names(folder), there, "{installer}");
     }
-    // Interrupted as by Ctrl-C, when it has begun.
+    // Interrupted as by Ctrl-C when it has begun, and killed.
+    interrupt(folder, &prefix, Signal::INT);
+    assert!(!prefix.is_in_use());
+    interrupt(folder, &prefix, Signal::KILL);
+    let killed = Instant::now();
+    while prefix.is_in_use() {
+        assert!(killed.elapsed() < Duration::from_secs(60), "programs go on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(names(folder), there);
+    let output = record(folder, &prefix, "app.vhdx", &[], &["good.exe", "/S"]);
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
+/// Sends a signal to a capture whose installer hangs.
+fn interrupt(folder: &Path, prefix: &Prefix, signal: Signal) {
     let begun = prefix.path().join("drive_c/Program Files/App/app.txt");
     std::fs::remove_file(&begun).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_cvtool"))
@@ -146,13 +162,9 @@ fn an_installer_that_hangs_is_ended_with_all_it_started() {
         assert!(started.elapsed() < Duration::from_secs(120));
         std::thread::sleep(Duration::from_millis(50));
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(Pid::from_child(&child), signal).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success());
-    assert!(errors(&output).contains("interrupted"), "{}", errors(&output));
-    assert!(!prefix.is_in_use());
-    assert_eq!(names(folder), there);
-    let output = record(folder, &prefix, "app.vhdx", &[], &["good.exe", "/S"]);
-    assert!(output.status.success(), "{}", errors(&output));
+    let told = errors(&output).contains("interrupted");
+    assert_eq!(told, signal == Signal::INT, "{}", errors(&output));
 }
