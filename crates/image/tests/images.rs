@@ -268,6 +268,7 @@ fn what_a_file_stores_is_found_in_it() {
         (Format::Vhdx, Some("fixed")),
         (Format::Vhdx, None),
         (Format::Vmdk, Some("monolithicFlat")),
+        (Format::Vmdk, None),
     ];
     for (format, subformat) in kinds {
         let path = folder.path().join(format!("{}.{format}", subformat.unwrap_or("usual")));

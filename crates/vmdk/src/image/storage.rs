@@ -75,16 +75,16 @@ impl StoredExtent {
         .map_err(|error| self.named(error, |error, file| error.in_file(file)))
     }
 
-    /// Where a file of the host has the bytes from byte `offset` of the disk on, where that is a flat one.
+    /// Where a file of the host has the bytes from byte `offset` of the disk on, where one has them as they are.
     pub fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
         let within = offset - self.start;
-        match &self.storage {
-            Storage::Flat { file, start } if self.line.access != Access::None && start + within < file.len() => {
-                let stored = file.stored_at(start + within)?;
-                Ok(stored.map(|stored| stored.clipped(self.length - within)))
-            }
-            _ => Ok(None),
-        }
+        let stored = match &self.storage {
+            _ if self.line.access == Access::None => None,
+            Storage::Flat { file, start } if start + within < file.len() => file.stored_at(start + within)?,
+            Storage::Sparse(sparse) => sparse.stored_at(within)?,
+            Storage::Flat { .. } | Storage::Zero => None,
+        };
+        Ok(stored.map(|stored| stored.clipped(self.length - within)))
     }
 
     /// The kind of byte `offset` of the disk, of this file alone, and where in the disk that kind ends.

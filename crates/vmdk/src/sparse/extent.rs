@@ -7,7 +7,7 @@ use crate::structures::{
     CowdHeader, FLAG_MARKERS, FLAG_REDUNDANT_TABLE, GD_AT_END, Marker, MarkerKind, SECTOR, SeSparseConstHeader,
     SeSparseVolatileHeader, SparseExtentHeader, from_bytes,
 };
-use cv_disk::{Damage, ExtentKind, PagedTable, ReadAt, ReadError};
+use cv_disk::{Damage, ExtentKind, PagedTable, ReadAt, ReadError, Stored};
 use std::sync::Arc;
 
 /// Reads what lies below an extent, the parent, at an offset of the extent.
@@ -311,6 +311,26 @@ impl SparseExtent {
             }
         }
         Ok(())
+    }
+
+    /// Where a file of the host has the bytes from `offset` on, where they stand in a grain as they are.
+    pub fn stored_at(&self, offset: u64) -> Result<Option<Stored<'_>>, ReadError> {
+        ReadError::check_range(offset, 1, self.length)?;
+        if self.decoder.is_some() {
+            return Ok(None);
+        }
+        let first = offset / self.grain_size;
+        let mut grains = [Grain::Unallocated; BATCH];
+        let seen = (self.tables.grain_count() - first).min(BATCH as u64) as usize;
+        self.tables.lookup(first, &mut grains[..seen])?;
+        let Grain::At(place) = grains[0] else { return Ok(None) };
+        let from = place.saturating_add(offset % self.grain_size);
+        if from >= self.file.len() {
+            return Ok(None);
+        }
+        let end = ((first + self.alike(&grains[..seen]) as u64) * self.grain_size).min(self.length);
+        let stored = self.file.stored_at(from)?;
+        Ok(stored.map(|stored| stored.clipped(end - offset)))
     }
 
     /// How many of `grains` can be read together with the first: of one kind, and stored one behind the other unless
