@@ -338,3 +338,45 @@ fn rules_hold_for_keys() {
     );
     lab.unmount();
 }
+
+#[test]
+fn classes_of_a_user_stand_in_their_own_hive() {
+    if !tools_are_here() {
+        return;
+    }
+    let mut lab = Lab::new();
+    let [alice, bob] = ["Alice", "Bob"].map(|user| format!("Users/{user}/NTUSER.DAT"));
+    let classes = "Users/Alice/AppData/Local/Microsoft/Windows/UsrClass.dat";
+    let base = lab.path("base");
+    if ![&*alice, &*bob, classes]
+        .iter()
+        .all(|file| unpack("minimal", &base.join(file)))
+    {
+        return;
+    }
+    merge_by_hivex(&base.join(classes), "[\\App.Document]\n\"Kept\"=\"yes\"\n");
+    let layer = "[layer]\nname = \"Classes\"\n[[registry]]\nkey = 'HKCU\\Software\\Classes\\App.Document'\n\
+                 values = { Version = \"2\" }\n[[registry]]\nkey = 'HKCU\\Software\\App'\nvalues = { Theme = \"dark\" }\n";
+    lab.put("layer.toml", layer.as_bytes());
+    lab.done(&["build", "layer.toml", "-o", "layer.vhdx"]);
+    lab.mount(&["--base", "base", "--layer", "layer.vhdx", "--writable", "writable"]);
+    let read = |file: &str| read_by_hivex(&lab.mnt().join(file));
+    let (theme, class) = (r"[\software\app]", r"[\software\classes\app.document]");
+    // Where a profile has no file for them, classes are in the user's hive; else they are in the file alone.
+    assert!(read(&bob).contains_key(theme) && read(&bob).contains_key(class));
+    assert!(read(&alice).contains_key(theme) && !read(&alice).contains_key(class));
+    let shown = read(classes);
+    assert_eq!(shown[r"[\app.document]"].len(), 2, "{shown:?}");
+    assert!(!shown.keys().any(|key| key.contains("software")), "{shown:?}");
+    // What is written there is a delta of the user's hive.
+    merge_by_hivex(
+        &lab.mnt().join(classes),
+        "[\\App.Document]\n\"Own\"=\"mine\"\n\"Kept\"=-\n",
+    );
+    let delta = "writable/.cvlayer/Hives/USER";
+    let key = r"Software\Classes\App.Document";
+    assert_eq!(get(&lab, delta, key, "Own").as_deref(), Some("mine"));
+    assert_eq!(read(classes)[r"[\app.document]"].len(), 2);
+    assert!(!lab.path("writable/Users").exists());
+    lab.unmount();
+}

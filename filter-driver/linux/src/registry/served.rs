@@ -1,6 +1,6 @@
 //! Which paths of a view are those of the registry: the hives of Windows, and the registry files of a Wine prefix.
 
-use super::file::Form;
+use super::file::{CLASSES_HIVE, Form};
 use super::wine::{SYSTEM_FILE, USER_FILE};
 use cv_overlay::NamePath;
 use cv_winname::{UpcaseTable, wtf8};
@@ -12,6 +12,9 @@ const MACHINE: [&str; 3] = ["Windows", "System32", "config"];
 /// Where Windows has the profiles of users, and the hive in each.
 const USERS: &str = "Users";
 const USER_HIVE: &str = "NTUSER.DAT";
+
+/// Where in a profile the classes of its user are.
+const CLASSES: [&str; 5] = ["AppData", "Local", "Microsoft", "Windows", CLASSES_HIVE];
 
 /// The hives of the machine that layers may have, by the names of their files.
 const MACHINE_HIVES: [HiveName; 4] = [HiveName::Sam, HiveName::Security, HiveName::Software, HiveName::System];
@@ -32,12 +35,12 @@ fn is(name: Option<&[u16]>, text: &str) -> bool {
 
 /// Whether a file of this name may be one of the registry: a quick answer for all others.
 pub fn is_likely(name: &[u16]) -> bool {
-    if !matches!(name.len(), 3 | 6 | 8 | 10) {
+    if !matches!(name.len(), 3 | 6 | 8 | 10 | 12) {
         return false;
     }
     let machine = MACHINE_HIVES.iter().map(|hive| hive.file_name());
     machine
-        .chain([USER_HIVE, SYSTEM_FILE, USER_FILE])
+        .chain([USER_HIVE, CLASSES_HIVE, SYSTEM_FILE, USER_FILE])
         .any(|known| is(Some(name), known))
 }
 
@@ -57,11 +60,19 @@ pub fn at(path: &NamePath, is_prefix: bool) -> Option<RegistryPath> {
             stem: stem.to_owned(),
         });
     }
-    if path.depth() == 3 && is(path.name(0), USERS) && is(Some(last), USER_HIVE) {
+    if is(path.name(0), USERS) {
         let user = wtf8::display(path.name(1)?).to_uppercase();
-        return Some(RegistryPath {
-            form: Form::Hive(HiveName::User),
-            stem: format!("USER@{user}"),
+        if path.depth() == 3 && is(Some(last), USER_HIVE) {
+            return Some(RegistryPath {
+                form: Form::Hive(HiveName::User),
+                stem: format!("USER@{user}"),
+            });
+        }
+        let mut names = CLASSES.iter().enumerate();
+        let is_classes = path.depth() == 2 + CLASSES.len() && names.all(|(at, name)| is(path.name(2 + at), name));
+        return is_classes.then(|| RegistryPath {
+            form: Form::UserClasses,
+            stem: format!("CLASSES@{user}"),
         });
     }
     let is_machine = path.depth() == 4 && (0..3).all(|depth| is(path.name(depth), MACHINE[depth]));
@@ -87,12 +98,19 @@ pub fn path_of(hive: HiveName, is_prefix: bool) -> Option<(NamePath, Form)> {
     }
 }
 
+/// Where the classes of the user are whose hive is at this path.
+pub fn classes_beside(user_hive: &NamePath) -> NamePath {
+    let join = |path: NamePath, name: &&str| path.joined(&name.encode_utf16().collect::<Vec<_>>());
+    CLASSES.iter().fold(user_hive.parent(), join)
+}
+
 /// The form of the file with this stem.
 pub fn form_of_stem(stem: &str) -> Option<Form> {
     match stem {
         SYSTEM_FILE => Some(Form::WineSystem),
         USER_FILE => Some(Form::WineUser),
         user if user.starts_with("USER@") => Some(Form::Hive(HiveName::User)),
+        user if user.starts_with("CLASSES@") => Some(Form::UserClasses),
         machine => MACHINE_HIVES
             .into_iter()
             .find(|hive| hive.file_name() == machine)
@@ -114,11 +132,16 @@ mod tests {
         );
         let alice = at(r"users\Alice\ntuser.dat", false).unwrap();
         assert_eq!(form_of_stem(&alice.stem), Some(alice.form));
+        let user = NamePath::from(r"Users\Alice\NTUSER.DAT");
+        let classes = at(&classes_beside(&user).to_string(), false).unwrap();
+        assert_eq!(classes.form, Form::UserClasses);
+        assert_eq!(form_of_stem(&classes.stem), Some(Form::UserClasses));
+        assert_eq!(at(r"Users\Alice\AppData\UsrClass.dat", false), None);
         assert_eq!(at(r"Windows\System32\config\DEFAULT", false), None);
         assert_eq!(at(r"system.reg", false), None);
         assert_eq!(at("SYSTEM.REG", true).map(|path| path.form), Some(Form::WineSystem));
         assert_eq!(at(r"drive_c\system.reg", true), None);
-        for name in ["SOFTWARE", "sam", "NTUSER.dat", "user.reg"] {
+        for name in ["SOFTWARE", "sam", "NTUSER.dat", "usrclass.dat", "user.reg"] {
             assert!(is_likely(&name.encode_utf16().collect::<Vec<_>>()), "{name}");
         }
     }

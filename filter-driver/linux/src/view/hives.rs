@@ -14,6 +14,7 @@ use cv_disk::{RawFile, ReadAt};
 use cv_hive::file::LogFile;
 use cv_overlay::{Kind, NamePath, Place, Role};
 use fuser::FileAttr;
+use layerfmt::content::HiveName;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -213,7 +214,7 @@ impl View {
     pub(super) fn base_tree(state: &State, at: &NamePath, form: Form) -> Result<RegistryTree, FileFault> {
         let bytes = read_whole(&*base_file(state, at)?, form)?;
         let mut logs = Vec::new();
-        if let (Form::Hive(_), Some(name)) = (form, at.last())
+        if let (true, Some(name)) = (form.hive_file_name().is_some(), at.last())
             && cv_hive::Hive::open(&bytes).map_or(true, |opened| opened.is_dirty())
         {
             for suffix in LOGS {
@@ -230,7 +231,11 @@ impl View {
                 }
             }
         }
-        RegistryTree::parse(bytes, form, logs)
+        let mut tree = RegistryTree::parse(bytes, form, logs)?;
+        if form == Form::Hive(HiveName::User) && base_file(state, &served::classes_beside(at)).is_ok() {
+            tree.leave_out_classes();
+        }
+        Ok(tree)
     }
 
     /// Opens a registry file for a program; `None` where the inode is none.
