@@ -3,31 +3,30 @@
 //! Every answer that the kernel may remember is sent while the stack is held, so that a change of the stack comes after it
 //! and can take it back.
 
+mod answers;
+mod listings;
+
 use crate::around::ReadAround;
-use crate::upper::{Creator, New};
-use crate::view::{NewAttributes, OpenFile, Passthrough, Snapshot, View, lock};
+use crate::upper::New;
+use crate::view::{NewAttributes, OpenFile, Passthrough, View, lock};
+use answers::{FOREVER, NEVER, bare, creator, empty, entry, errno, nothing, sized, timespec};
 use cv_overlay::plan::Replace;
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
     ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
     ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use rustix::fs::{FallocateFlags, OFlags, Timespec, XattrFlags};
+use listings::Listings;
+use rustix::fs::{FallocateFlags, OFlags, XattrFlags};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// For as long as nobody says otherwise.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-const NEVER: Duration = Duration::ZERO;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 /// Bytes that the kernel reads ahead at most.
 const READ_AHEAD: u32 = 256 << 10;
@@ -40,14 +39,9 @@ thread_local! {
 #[derive(Debug)]
 pub struct LayerFs {
     view: Arc<View>,
-    listings: RwLock<HashMap<u64, Arc<Snapshot>>>,
-    next_listing: AtomicU64,
+    listings: Listings,
     passes_through: Mutex<bool>,
     around: Arc<ReadAround>,
-}
-
-fn errno(errno: rustix::io::Errno) -> Errno {
-    Errno::from_i32(errno.raw_os_error())
 }
 
 impl LayerFs {
@@ -56,18 +50,9 @@ impl LayerFs {
         Self {
             view,
             around,
-            listings: RwLock::default(),
-            next_listing: AtomicU64::new(1),
+            listings: Listings::default(),
             passes_through: Mutex::new(passthrough),
         }
-    }
-
-    fn listing(&self, handle: FileHandle) -> Option<Arc<Snapshot>> {
-        self.listings
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&handle.0)
-            .cloned()
     }
 
     /// Whether the kernel is to read and write this file itself, by what it was opened as before.
@@ -95,58 +80,6 @@ impl LayerFs {
         let backing = Arc::new(backing);
         *state = Passthrough::Kernel(backing.clone());
         Some(backing)
-    }
-
-    fn entry(result: Result<FileAttr, rustix::io::Errno>, reply: ReplyEntry) {
-        match result {
-            Ok(attr) => reply.entry(&FOREVER, &attr, Generation(0)),
-            Err(error) => reply.error(errno(error)),
-        }
-    }
-}
-
-fn empty(result: Result<(), rustix::io::Errno>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn creator(request: &Request) -> Creator {
-    Creator {
-        uid: request.uid(),
-        gid: request.gid(),
-    }
-}
-
-fn timespec(time: TimeOrNow) -> Timespec {
-    let time = match time {
-        TimeOrNow::Now => SystemTime::now(),
-        TimeOrNow::SpecificTime(time) => time,
-    };
-    let (seconds, nanoseconds) = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
-        Err(before) => {
-            let before = before.duration();
-            let seconds = -i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
-            match before.subsec_nanos() {
-                0 => (seconds, 0),
-                part => (seconds - 1, 1_000_000_000 - part),
-            }
-        }
-    };
-    Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::from(nanoseconds),
-    }
-}
-
-fn sized(value: Result<Vec<u8>, rustix::io::Errno>, size: u32, reply: ReplyXattr) {
-    match value {
-        Err(error) => reply.error(errno(error)),
-        Ok(value) if size == 0 => reply.size(u32::try_from(value.len()).unwrap_or(u32::MAX)),
-        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
-        Ok(value) => reply.data(&value),
     }
 }
 
@@ -266,13 +199,13 @@ impl Filesystem for LayerFs {
             },
         };
         let made = self.view.create(parent.0, name.as_bytes(), &new, creator(request));
-        Self::entry(made.map(|made| made.attr), reply);
+        entry(made.map(|made| made.attr), reply);
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
         let new = New::Directory { mode: mode & !umask };
         let made = self.view.create(parent.0, name.as_bytes(), &new, creator(request));
-        Self::entry(made.map(|made| made.attr), reply);
+        entry(made.map(|made| made.attr), reply);
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
@@ -280,7 +213,7 @@ impl Filesystem for LayerFs {
             target: target.as_os_str().as_bytes(),
         };
         let made = self.view.create(parent.0, name.as_bytes(), &new, creator(request));
-        Self::entry(made.map(|made| made.attr), reply);
+        entry(made.map(|made| made.attr), reply);
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -320,7 +253,7 @@ impl Filesystem for LayerFs {
 
     fn link(&self, _request: &Request, inode: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let made = self.view.link(inode.0, parent.0, name.as_bytes());
-        Self::entry(made.map(|made| made.attr), reply);
+        entry(made.map(|made| made.attr), reply);
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -466,20 +399,15 @@ impl Filesystem for LayerFs {
         let state = self.view.read();
         match self.view.list(&state, inode.0) {
             Ok(snapshot) => {
-                let handle = self.next_listing.fetch_add(1, Ordering::Relaxed);
-                let mut listings = self.listings.write().unwrap_or_else(PoisonError::into_inner);
-                listings.insert(handle, Arc::new(snapshot));
-                reply.opened(
-                    FileHandle(handle),
-                    FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
-                );
+                let handle = self.listings.open(snapshot);
+                reply.opened(handle, FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE);
             }
             Err(error) => reply.error(errno(error)),
         }
     }
 
     fn readdir(&self, _request: &Request, inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let Some(snapshot) = self.listing(handle) else {
+        let Some(snapshot) = self.listings.of(handle) else {
             return reply.error(Errno::EBADF);
         };
         for index in offset.. {
@@ -509,7 +437,7 @@ impl Filesystem for LayerFs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let Some(snapshot) = self.listing(handle) else {
+        let Some(snapshot) = self.listings.of(handle) else {
             return reply.error(Errno::EBADF);
         };
         let state = self.view.read();
@@ -554,10 +482,7 @@ impl Filesystem for LayerFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.listings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&handle.0);
+        self.listings.close(handle);
         reply.ok();
     }
 
@@ -666,33 +591,5 @@ impl Filesystem for LayerFs {
     ) {
         // The kernel then copies through its own cache.
         reply.error(Errno::EOPNOTSUPP);
-    }
-}
-
-fn bare(number: u64, kind: FileType) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(number),
-        kind,
-        ..nothing()
-    }
-}
-
-fn nothing() -> FileAttr {
-    FileAttr {
-        ino: INodeNo(0),
-        size: 0,
-        blocks: 0,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: FileType::RegularFile,
-        perm: 0,
-        nlink: 0,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 0,
-        flags: 0,
     }
 }
