@@ -3,13 +3,16 @@
 //! Files follow [`cv_overlay::Stack::squash`], keys the states of layered keys. Streams are moved from image to image, and are
 //! not hashed again.
 
+mod keys;
+mod rules;
+
 use crate::applications;
 use crate::content::{Content, FileTree, NodeId, NodeKind, TreeError};
 use crate::manifest::{LayerReference, Manifest, Provenance};
 use crate::read::{Layer, LayerError};
 use crate::registration::Registry;
 use crate::stack::{FileLayer, Member, file_rules, unmet};
-use cv_overlay::{Attachment, Kind, LayerId, Names, Role, Stack};
+use cv_overlay::{Attachment, Hiding, Kind, LayerId, Names, Role, Stack};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -92,10 +95,15 @@ pub fn squash(parts: &[Part]) -> Result<Squashed, SquashError> {
 
     let mut squashed = Content::new(manifest(top.layer.manifest(), &members));
     squashed.files = files(&members, &contents)?;
+    let mut hives: Vec<_> = contents
+        .iter_mut()
+        .map(|content| std::mem::take(&mut content.hives))
+        .collect();
+    keys::leave_out_ruled(&members, &mut hives);
+    for (name, root) in hives.into_iter().flatten() {
+        Registry::new(&mut squashed.hives, 0).merge(name, root);
+    }
     for (part, content) in parts.iter().zip(contents) {
-        for (name, root) in content.hives {
-            Registry::new(&mut squashed.hives, 0).merge(name, root);
-        }
         for (script, bytes) in content.scripts {
             let there = squashed
                 .scripts
@@ -123,7 +131,7 @@ pub fn squash(parts: &[Part]) -> Result<Squashed, SquashError> {
     squashed.manifest.architecture = found.architecture.unwrap_or_default();
     Ok(Squashed {
         content: squashed,
-        warnings: warnings(&members),
+        warnings: rules::warnings(&members),
     })
 }
 
@@ -158,9 +166,18 @@ fn files(members: &[Member], contents: &[Content]) -> Result<FileTree, SquashErr
             continue;
         };
         // What a rule of one layer hides of the others has no place in the one layer.
-        if has_rules && next.kind != Kind::Whiteout {
+        if has_rules {
             let Ok(explanation) = stack.explain(next.path);
-            if explanation.shown().is_none_or(|shown| shown.position != next.position) {
+            let is_left = if next.kind == Kind::Whiteout {
+                // It shows nothing, whether it is needed or not.
+                let mut claims = explanation.claims.iter();
+                let own = claims.find(|claim| claim.position == next.position);
+                !own.and_then(|claim| claim.standing.hidden())
+                    .is_some_and(|hidden| matches!(hidden.why, Hiding::Rule(_)))
+            } else {
+                explanation.shown().is_some_and(|shown| shown.position == next.position)
+            };
+            if !is_left {
                 continue;
             }
         }
@@ -209,19 +226,12 @@ fn manifest(top: &Manifest, members: &[Member]) -> Manifest {
             .collect(),
         ..Provenance::default()
     });
+    (manifest.policy.files, manifest.policy.registry) = rules::joined(members);
     // What one of them needs and another is does not need to be attached besides.
     let open = unmet(members);
     for member in members {
         let policy = &member.manifest.policy;
         let all = &mut manifest.policy;
-        for rule in &policy.files {
-            all.files.retain(|there| !there.path.eq_ignore_ascii_case(&rule.path));
-            all.files.push(rule.clone());
-        }
-        for rule in &policy.registry {
-            all.registry.retain(|there| !there.key.eq_ignore_ascii_case(&rule.key));
-            all.registry.push(rule.clone());
-        }
         for addition in &policy.environment {
             if !all.environment.contains(addition) {
                 all.environment.push(addition.clone());
@@ -247,24 +257,4 @@ fn add_reference(all: &mut Vec<LayerReference>, reference: &LayerReference) {
     if !all.contains(reference) {
         all.push(reference.clone());
     }
-}
-
-/// Rules that held for what one layer had, and in the one layer hold for what all of them had.
-fn warnings(members: &[Member]) -> Vec<String> {
-    use crate::manifest::FileAction::{Hide, Override};
-    let mut warnings = Vec::new();
-    for (number, member) in members.iter().enumerate() {
-        let policy = &member.manifest.policy;
-        let is_top = number + 1 == members.len();
-        let files = policy.files.iter().filter(|rule| rule.action == Hide && !is_top);
-        let keys = policy.registry.iter();
-        let keys = keys.filter(|rule| (rule.action == Hide && !is_top) || (rule.action == Override && number > 0));
-        for place in files.map(|rule| &rule.path).chain(keys.map(|rule| &rule.key)) {
-            warnings.push(format!(
-                "the rule for {place} of {} now holds for what the other layers have there too",
-                member.name
-            ));
-        }
-    }
-    warnings
 }
