@@ -13,6 +13,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Where Debian has the loader of 64 bits, which is in nobody's `PATH`.
 const DEBIAN: &str = "/usr/lib/wine/wine64";
 
+/// What starts programs, for messages.
+const LOADER: &str = "Wine";
+
 /// What ends and tells of all that runs in a prefix.
 pub(crate) const SERVER: &str = "wineserver";
 
@@ -107,7 +110,7 @@ impl Prefix {
     /// Waits until nothing runs in the prefix and its registry is written. `is_stopped` is asked from time to time whether all
     /// shall be ended at once.
     pub fn settle(&self, is_stopped: &dyn Fn() -> bool) -> Result<(), WineError> {
-        let settled = wait(self.server("-w")?, is_stopped).map(drop);
+        let settled = wait(self.server("-w")?, SERVER, is_stopped).map(drop);
         if settled.is_err() {
             self.end();
         }
@@ -125,10 +128,10 @@ impl Prefix {
         let watch = Watch::start(self).map_err(failed("sh"))?;
         // The server is to end with the last program, not seconds later.
         let _ = self.server("-p0")?.wait();
-        let result = command.spawn().map_err(failed("Wine")).and_then(|mut child| {
+        let result = command.spawn().map_err(failed(LOADER)).and_then(|mut child| {
             started(&mut child);
-            let status = wait(child, is_stopped)?;
-            wait(self.server("-w")?, is_stopped)?;
+            let status = wait(child, LOADER, is_stopped)?;
+            wait(self.server("-w")?, SERVER, is_stopped)?;
             Ok(status)
         });
         if result.is_err() {
@@ -139,9 +142,9 @@ impl Prefix {
     }
 }
 
-fn wait(mut child: Child, is_stopped: &dyn Fn() -> bool) -> Result<ExitStatus, WineError> {
+fn wait(mut child: Child, program: &'static str, is_stopped: &dyn Fn() -> bool) -> Result<ExitStatus, WineError> {
     loop {
-        if let Some(status) = child.try_wait().map_err(failed("Wine"))? {
+        if let Some(status) = child.try_wait().map_err(failed(program))? {
             return Ok(status);
         }
         if is_stopped() {

@@ -83,3 +83,57 @@ fn is_within(one: &str, other: &str) -> bool {
     let is_alike = |(one, other): (&String, &String)| one == other || one.contains('*') || other.contains('*');
     names(one).iter().zip(&names(other)).all(is_alike)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Index;
+    use crate::{Kind, Manifest};
+
+    fn member(name: &str, rules: &[(&str, &str)]) -> Member {
+        let mut manifest = Manifest::new(name, "1.0", Kind::App);
+        for (path, action) in rules {
+            let rule = serde_json::json!({ "path": path, "action": action });
+            manifest.policy.files.push(serde_json::from_value(rule).unwrap());
+        }
+        Member {
+            name: name.to_owned(),
+            manifest,
+            index: Index::default(),
+            hives: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rules_that_are_for_places_in_each_other_are_warned_of() {
+        let warned = |low: (&str, &str), high: (&str, &str)| {
+            let members = [member("low", &[low]), member("high", &[high])];
+            !warnings(&members).is_empty()
+        };
+        assert!(warned((r"\App", "hide"), (r"C:\APP\Cache", "isolate")));
+        assert!(warned((r"\App\Cache", "merge"), (r"\App", "override")));
+        assert!(warned((r"\App*", "hide"), (r"\Application\Data", "override")));
+        assert!(warned((r"\App", "override"), (r"\App", "isolate")));
+        assert!(!warned((r"\App", "override"), (r"\app", "hide")));
+        assert!(!warned((r"\App", "hide"), (r"\Other", "hide")));
+        assert!(!warned((r"\App", "isolate"), (r"\App\Cache", "exclude")));
+        // Of one layer's own rules the deeper decides anyway.
+        assert!(warnings(&[member("one", &[(r"\App", "hide"), (r"\App\Kept", "merge")])]).is_empty());
+    }
+
+    #[test]
+    fn what_is_hidden_below_the_top_overrides() {
+        let members = [
+            member("low", &[(r"\Low", "hide"), (r"\Both", "isolate")]),
+            member("high", &[(r"\High", "hide"), (r"\both", "override")]),
+        ];
+        let (files, _) = joined(&members);
+        let found: Vec<(&str, FileAction)> = files.iter().map(|rule| (&*rule.path, rule.action)).collect();
+        let expected = [
+            (r"\Low", FileAction::Override),
+            (r"\High", FileAction::Hide),
+            (r"\both", FileAction::Override),
+        ];
+        assert_eq!(found, expected);
+    }
+}
