@@ -94,6 +94,14 @@ fn rules(text: &str) -> RuleFile {
     RuleFile::parse("test", text).unwrap()
 }
 
+/// As sha256sum says.
+#[test]
+fn files_are_named_with_their_sums() {
+    let set = RuleSet::new(Platform::Windows, [&rules("reset = true\n")]).unwrap();
+    let sum = "48ec6322be5f19ee6aec7f68c68c56ce6bb6de79199324ada291af98460560e1";
+    assert_eq!(set.files(), [format!("test (SHA-256 {sum})")]);
+}
+
 #[test]
 fn files_of_users_add_to_those_before_or_take_their_place() {
     let path = Subject::file(r"\Windows\Temp\app\a.dll");

@@ -66,7 +66,7 @@ pub struct Report {
     pub pending_reboot: bool,
     /// What spoke against capturing it.
     pub warnings: Vec<String>,
-    /// The rule files that decided.
+    /// The rule files that decided, with their SHA-256.
     pub rules: Vec<String>,
     /// The changes.
     pub items: Vec<Captured>,

@@ -1,7 +1,9 @@
 //! Rule files.
 
 use super::pattern::{Pattern, PatternError};
+use layerfmt::Sha256Sum;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -134,6 +136,9 @@ pub struct RuleFile {
     /// Where it came from, for reports.
     #[serde(skip)]
     pub name: String,
+    /// Of its text.
+    #[serde(skip)]
+    pub sha256: Sha256Sum,
     /// Where installs must have run for its rules to hold; anywhere without.
     #[serde(default)]
     pub platform: Option<Platform>,
@@ -192,6 +197,7 @@ impl RuleFile {
         }
         let mut file: Self = toml::from_str(text)?;
         name.clone_into(&mut file.name);
+        file.sha256 = Sha256Sum(Sha256::digest(text).into());
         let mut ids = HashSet::new();
         for rule in &file.rules {
             if !ids.insert(&rule.id) {

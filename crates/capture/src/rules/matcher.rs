@@ -92,7 +92,7 @@ impl RuleSet {
             if file.platform.is_some_and(|wanted| wanted != platform) {
                 continue;
             }
-            set.files.push(file.name.clone());
+            set.files.push(format!("{} (SHA-256 {})", file.name, file.sha256));
             for rule in &file.rules {
                 let place = set.rules.len() as u32;
                 set.rules.push(Arc::new(rule.clone()));
@@ -104,7 +104,7 @@ impl RuleSet {
         Ok(set)
     }
 
-    /// The files whose rules hold.
+    /// The files whose rules hold, each with its SHA-256, for people.
     pub fn files(&self) -> &[String] {
         &self.files
     }

@@ -242,6 +242,15 @@ fn scripted_changes_are_found_between_images_and_between_folders() {
     );
     let content = cvtool(&["cat", "again.img", "/Files/Windows/Prefetch/SETUP.EXE-1.pf"], folder).stdout;
     assert_eq!(content, b"pf");
+    let manifest: Json = serde_json::from_slice(&cvtool(&["cat", "again.img", "/layer.json"], folder).stdout).unwrap();
+    let sum = Command::new("sha256sum")
+        .arg(folder.join("mine.toml"))
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let decided = manifest["provenance"]["rules"].as_array().unwrap();
+    let expected = format!("mine.toml (SHA-256 {})", &sum[..64]);
+    assert_eq!(*decided.last().unwrap(), expected);
     // What was added to PATH is known without the machines as well.
     for layer in ["images.img", "again.img"] {
         let manifest: Json = serde_json::from_slice(&cvtool(&["cat", layer, "/layer.json"], folder).stdout).unwrap();
