@@ -260,6 +260,34 @@ fn scripted_changes_are_found_between_images_and_between_folders() {
 }
 
 #[test]
+fn a_new_directory_stays_where_rules_leave_out_all_it_holds() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    for name in ["before", "after"] {
+        write(folder.join(name).join("Program Files/there.txt"), b"there");
+    }
+    write(folder.join("after/Program Files/App/Logs/today.log"), b"log");
+    let rule = "[[rule]]\nid='logs'\nkind='file'\npattern='%ProgramFiles%\\App\\Logs\\*.log'\naction='drop'\n";
+    std::fs::write(folder.join("logs.toml"), rule).unwrap();
+    let arguments = [
+        "capture",
+        "diff",
+        "--before",
+        "before",
+        "--after",
+        "after",
+        "--rules",
+        "logs.toml",
+        "-o",
+        "app.img",
+    ];
+    cvtool(&arguments, folder);
+    let tree = String::from_utf8(cvtool(&["ls", "-R", "app.img", "/Files"], folder).stdout).unwrap();
+    assert!(tree.contains("Files/Program Files/App/Logs"), "{tree}");
+    assert!(!tree.contains("today.log"), "{tree}");
+}
+
+#[test]
 fn a_capture_in_two_steps_finds_the_same() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
