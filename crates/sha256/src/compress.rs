@@ -4,7 +4,7 @@ use crate::BLOCK;
 #[cfg(target_arch = "x86_64")]
 use crate::{
     vectors::{Vectors, has_instructions},
-    words::{K, Words},
+    words::{K, Words, each_of_sixteen},
 };
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;
@@ -58,7 +58,7 @@ impl pulp::WithSimd for Together<'_> {
         for group in self.groups {
             let schedules = schedules(vectors, group);
             for lane in 0..TOGETHER {
-                rounds(self.state, schedules.iter().map(|words| words[lane]));
+                rounds(self.state, &schedules, lane);
             }
         }
     }
@@ -76,11 +76,14 @@ fn schedules<S: Simd>(vectors: S, group: &[u8; TOGETHER * BLOCK]) -> [[u32; TOGE
     }
     let words = Words(vectors);
     let mut w: [S::u32s; 16] = std::array::from_fn(|t| S::as_simd_u32s(&schedules[t]).0[0]);
-    for (t, (k, schedule)) in K.into_iter().zip(&mut schedules).enumerate() {
-        if t >= 16 {
-            w[t % 16] = words.scheduled(&w, t);
-        }
-        S::as_mut_simd_u32s(schedule).0[0] = words.add(w[t % 16], vectors.splat_u32s(k));
+    let sixteens = K.as_chunks::<16>().0.iter().zip(schedules.as_chunks_mut::<16>().0);
+    for (group, (k, schedules)) in sixteens.enumerate() {
+        each_of_sixteen!(T => {
+            if group > 0 {
+                w[T] = words.scheduled(&w, T + 16);
+            }
+            S::as_mut_simd_u32s(&mut schedules[T]).0[0] = words.add(w[T], vectors.splat_u32s(k[T]));
+        });
     }
     schedules
 }
@@ -89,16 +92,36 @@ fn schedules<S: Simd>(vectors: S, group: &[u8; TOGETHER * BLOCK]) -> [[u32; TOGE
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::many_single_char_names)] // The specification's names.
 #[inline(always)]
-fn rounds(state: &mut [u32; 8], schedule: impl Iterator<Item = u32>) {
+fn rounds(state: &mut [u32; 8], schedules: &[[u32; TOGETHER]; 64], lane: usize) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for scheduled in schedule {
-        let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-        let choice = (e & f) ^ (!e & g);
-        let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(scheduled);
-        let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-        let majority = (a & b) | (c & (a | b));
-        (h, g, f, e) = (g, f, e, d.wrapping_add(t1));
-        (d, c, b, a) = (c, b, a, t1.wrapping_add(sum0).wrapping_add(majority));
+    // What is b ^ c in a round was a ^ b in the one before.
+    let mut b_xor_c = b ^ c;
+    // Names change places instead of values.
+    macro_rules! round {
+        ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $schedule:expr) => {
+            let sum1 = $e.rotate_right(6) ^ $e.rotate_right(11) ^ $e.rotate_right(25);
+            let choice = $g ^ ($e & ($f ^ $g));
+            let t1 = $h
+                .wrapping_add($schedule[lane])
+                .wrapping_add(choice)
+                .wrapping_add(sum1);
+            let sum0 = $a.rotate_right(2) ^ $a.rotate_right(13) ^ $a.rotate_right(22);
+            let a_xor_b = $a ^ $b;
+            let majority = $b ^ (a_xor_b & b_xor_c);
+            b_xor_c = a_xor_b;
+            $d = $d.wrapping_add(t1);
+            $h = t1.wrapping_add(majority).wrapping_add(sum0);
+        };
+    }
+    for eight in schedules.as_chunks::<8>().0 {
+        round!(a b c d e f g h, eight[0]);
+        round!(h a b c d e f g, eight[1]);
+        round!(g h a b c d e f, eight[2]);
+        round!(f g h a b c d e, eight[3]);
+        round!(e f g h a b c d, eight[4]);
+        round!(d e f g h a b c, eight[5]);
+        round!(c d e f g h a b, eight[6]);
+        round!(b c d e f g h a, eight[7]);
     }
     for (state, word) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
         *state = state.wrapping_add(word);

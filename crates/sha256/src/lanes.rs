@@ -5,7 +5,7 @@ use crate::{BLOCK, compress};
 #[cfg(target_arch = "x86_64")]
 use crate::{
     vectors::{Narrow, has_instructions},
-    words::{K, Words},
+    words::{K, Words, each_of_sixteen},
 };
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;
@@ -161,6 +161,17 @@ impl<const LANES: usize> pulp::WithSimd for Rounds<'_, LANES> {
     }
 }
 
+/// Where the words a to h are after some rounds.
+const fn names(rounds: usize) -> [usize; 8] {
+    let mut names = [0; 8];
+    let mut name = 0;
+    while name < 8 {
+        names[name] = (name + 16 - rounds) % 8;
+        name += 1;
+    }
+    names
+}
+
 /// The 64 rounds for one block of each lane (FIPS 180-4, 6.2.2).
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::many_single_char_names)] // The specification's names.
@@ -174,21 +185,26 @@ fn rounds<S: Simd, const LANES: usize>(v: S, states: &mut States<LANES>, schedul
         |word, amount| words.rotated(word, amount),
     );
     let mut w: [S::u32s; 16] = std::array::from_fn(|t| load(&schedule[t]));
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [S::u32s; 8] =
-        std::array::from_fn(|word| load(&states[word]));
-    for (t, k) in K.into_iter().enumerate() {
-        if t >= 16 {
-            w[t % 16] = words.scheduled(&w, t);
-        }
-        let sum1 = xor3(rotated(e, 6), rotated(e, 11), rotated(e, 25));
-        let choice = v.xor_u32s(v.and_u32s(e, f), v.and_u32s(v.not_u32s(e), g));
-        let t1 = add(add(add(h, sum1), choice), add(w[t % 16], v.splat_u32s(k)));
-        let sum0 = xor3(rotated(a, 2), rotated(a, 13), rotated(a, 22));
-        let majority = xor3(v.and_u32s(a, b), v.and_u32s(a, c), v.and_u32s(b, c));
-        (h, g, f, e) = (g, f, e, add(d, t1));
-        (d, c, b, a) = (c, b, a, add(t1, add(sum0, majority)));
+    let mut state: [S::u32s; 8] = std::array::from_fn(|word| load(&states[word]));
+    for (group, k) in K.as_chunks::<16>().0.iter().enumerate() {
+        each_of_sixteen!(T => {
+            // Names change places instead of values.
+            const NAMES: [usize; 8] = names(T);
+            let [a, b, c, e, f, g] = [state[NAMES[0]], state[NAMES[1]], state[NAMES[2]], state[NAMES[4]], state[NAMES[5]], state[NAMES[6]]];
+            let [d, h] = [NAMES[3], NAMES[7]];
+            if group > 0 {
+                w[T] = words.scheduled(&w, T + 16);
+            }
+            let sum1 = xor3(rotated(e, 6), rotated(e, 11), rotated(e, 25));
+            let choice = v.xor_u32s(v.and_u32s(e, f), v.and_u32s(v.not_u32s(e), g));
+            let t1 = add(add(add(state[h], add(w[T], v.splat_u32s(k[T]))), choice), sum1);
+            let sum0 = xor3(rotated(a, 2), rotated(a, 13), rotated(a, 22));
+            let majority = xor3(v.and_u32s(a, b), v.and_u32s(a, c), v.and_u32s(b, c));
+            state[d] = add(state[d], t1);
+            state[h] = add(t1, add(sum0, majority));
+        });
     }
-    for (state, word) in states.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+    for (state, word) in states.iter_mut().zip(state) {
         let state = &mut S::as_mut_simd_u32s(state).0[0];
         *state = add(*state, word);
     }

@@ -51,3 +51,18 @@ impl<S: Simd> Words<S> {
         self.add(self.add(w16, sigma0), self.add(w7, sigma1))
     }
 }
+
+/// Does something with each number of 16, known when it is compiled: what is in arrays then stays in registers.
+macro_rules! each_of_sixteen {
+    ($t:ident => $body:block) => {
+        each_of_sixteen!($t => $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    ($name:ident => $body:block, $($number:literal)*) => {
+        $({
+            const $name: usize = $number;
+            $body
+        })*
+    };
+}
+
+pub(crate) use each_of_sixteen;

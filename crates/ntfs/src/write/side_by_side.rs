@@ -13,9 +13,9 @@ const PIECE: u64 = 256 << 10;
 
 /// What one core hashes of a stream by itself, of a stream beside others, and of all that are side by side, about, in MB/s. It
 /// decides what is done how, so it is the same on every machine: containers get their room in the order of the work.
-const ALONE: u64 = 250;
-const BESIDE_OTHERS: u64 = 130;
-const ALL_LANES: u64 = 1500;
+const ALONE: u64 = 300;
+const BESIDE_OTHERS: u64 = 190;
+const ALL_LANES: u64 = 2000;
 
 /// How many of some streams, the largest first, one core is to hash by themselves while another has the rest side by side.
 fn alone(sizes: &[u64]) -> usize {
