@@ -9,7 +9,7 @@ mod tree;
 pub(crate) use drive_path::without_variable;
 pub use drive_path::{NoDrivePath, drive_path};
 pub use hive_name::{ENVIRONMENTS, HiveName};
-pub use origin::{Origin, StreamContent};
+pub use origin::{Origin, ReadAhead, StreamContent};
 pub use tree::{FileTree, Metadata, NodeId, NodeKind, Stream, TreeError};
 
 pub(crate) use stored::{entry_kind, index_attributes, kept_attributes, reparse_tag};

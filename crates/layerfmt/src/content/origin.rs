@@ -1,5 +1,6 @@
 //! Where the bytes of streams come from.
 
+use crate::Sha256Sum;
 use cv_ntfs::write::{OpenStream, SourceError};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,22 @@ pub trait Origin: fmt::Debug + Send + Sync {
         let _ = item;
         Ok(None)
     }
+
+    /// Gives away the stream where it was read before anybody asked, which ends here: what was not read until now is to be
+    /// [opened](Self::open).
+    fn read_ahead(&self, item: u64) -> Option<ReadAhead> {
+        let _ = item;
+        None
+    }
+}
+
+/// A small stream that was read before anybody asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadAhead {
+    /// All of its bytes: fewer than [`SMALL_STREAM`](cv_ntfs::write::SMALL_STREAM).
+    pub bytes: Vec<u8>,
+    /// Their hash.
+    pub sha256: Sha256Sum,
 }
 
 /// The bytes of a stream, or where they are.

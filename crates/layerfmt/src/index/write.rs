@@ -5,17 +5,33 @@ use super::{Index, SCHEMA};
 use data_encoding::BASE64;
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::mpsc::{self, SyncSender};
 
 /// The level at which zstd compresses: beyond it, time grows faster than bytes shrink.
 const LEVEL: i32 = 3;
+/// Pieces of text that wait to be compressed at most.
+const PIECES_WAITING: usize = 4;
 
 impl Index {
     /// The index as it stands in the layer. Its entries must be in order.
     pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-        encoder.include_checksum(true)?;
-        self.write_text(&mut encoder)?;
-        encoder.finish()
+        // One thread makes the text that the other compresses.
+        std::thread::scope(|scope| {
+            let (pieces, receiver) = mpsc::sync_channel::<Vec<u8>>(PIECES_WAITING);
+            let compressing = scope.spawn(move || {
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+                encoder.include_checksum(true)?;
+                for piece in receiver {
+                    encoder.write_all(&piece)?;
+                }
+                encoder.finish()
+            });
+            let made = self.write_text(&mut Pieces(pieces));
+            let compressed = compressing
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            made.and(Ok(compressed))
+        })
     }
 
     /// What the index says before streams are hashed.
@@ -50,6 +66,22 @@ impl Index {
             }
         }
         out.write_all(&text)
+    }
+}
+
+/// Hands text to the thread that compresses it.
+struct Pieces(SyncSender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The other end is gone when compressing failed, which says why.
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.0.send(bytes.to_vec()).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

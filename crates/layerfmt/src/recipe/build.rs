@@ -156,7 +156,7 @@ impl Building<'_> {
             make_no_later(&mut tree, latest);
         }
         let at: Vec<u16> = source.into.value.encode_utf16().collect();
-        match select::graft(&mut self.content.files, &at, &tree, &source.selection) {
+        match select::graft(&mut self.content.files, &at, tree, &source.selection) {
             Ok(0) => {
                 let message = format!("{}: nothing in it is taken", path.value);
                 self.mistake(path.position, message);

@@ -104,7 +104,7 @@ impl Host for RecipeFolder {
         let top = tree.find(&units).filter(|top| tree.kind(*top).is_directory());
         let top = top.ok_or_else(|| format!("there is no directory {from} in it"))?;
         let mut part = FileTree::new();
-        graft_from(&mut part, &[], &tree, top, &Selection::default())?;
+        graft_from(&mut part, &[], tree, top, &Selection::default())?;
         Ok(part)
     }
 

@@ -13,7 +13,7 @@ impl Selection {
 
 /// Puts what `selection` takes of `source` below `at`, a path from the root of `target`. Directories are merged; a file takes
 /// the place of what is there. Gives how many names were taken.
-pub fn graft(target: &mut FileTree, at: &[u16], source: &FileTree, selection: &Selection) -> Result<u64, TreeError> {
+pub fn graft(target: &mut FileTree, at: &[u16], source: FileTree, selection: &Selection) -> Result<u64, TreeError> {
     graft_from(target, at, source, FileTree::ROOT, selection)
 }
 
@@ -21,7 +21,7 @@ pub fn graft(target: &mut FileTree, at: &[u16], source: &FileTree, selection: &S
 pub(super) fn graft_from(
     target: &mut FileTree,
     at: &[u16],
-    source: &FileTree,
+    mut source: FileTree,
     top: NodeId,
     selection: &Selection,
 ) -> Result<u64, TreeError> {
@@ -31,15 +31,19 @@ pub(super) fn graft_from(
         links: HashMap::new(),
         taken: 0,
     };
-    // Directories that are not taken themselves are there all the same where something in them is.
+    let mut taken = Vec::new();
     source.walk_paths(top, |node, path| {
         let path = String::from_utf8_lossy(path);
         let depth = path.split('/').count();
         if depth > selection.strip && selection.takes(&path) {
-            grafting.take(target, source, node, depth - selection.strip)?;
+            taken.push((node, depth - selection.strip));
         }
         Ok::<_, TreeError>(())
     })?;
+    // Directories that are not taken themselves are there all the same where something in them is.
+    for (node, depth) in taken {
+        grafting.take(target, &mut source, node, depth)?;
+    }
     Ok(grafting.taken)
 }
 
@@ -54,7 +58,13 @@ struct Grafting {
 
 impl Grafting {
     /// Takes a name that is `depth` levels below where the source's tree goes.
-    fn take(&mut self, target: &mut FileTree, source: &FileTree, node: NodeId, depth: usize) -> Result<(), TreeError> {
+    fn take(
+        &mut self,
+        target: &mut FileTree,
+        source: &mut FileTree,
+        node: NodeId,
+        depth: usize,
+    ) -> Result<(), TreeError> {
         self.taken += 1;
         let kind = source.kind(node);
         if kind.is_directory() {
@@ -74,7 +84,7 @@ impl Grafting {
         let number = source.file_number(node);
         let new = match self.links.get(&number) {
             Some(first) => target.link(directory, name, *first)?,
-            None => target.add(directory, name, kind, source.metadata(node).clone())?,
+            None => target.add(directory, name, kind, std::mem::take(source.metadata_mut(node)))?,
         };
         self.links.insert(number, new);
         target.set_short_name(new, source.short_name(node).cloned());
@@ -169,7 +179,7 @@ mod tests {
             exclude: set("**/*.dll"),
             strip: 1,
         };
-        let taken = graft(&mut target, &units(r"Apps"), &source, &selection).unwrap();
+        let taken = graft(&mut target, &units(r"Apps"), source.clone(), &selection).unwrap();
         assert_eq!(taken, 4);
         let expected = ["Apps/BIN/deep/er/same.exe", "Apps/BIN/x.exe", "Apps/kept"];
         assert_eq!(paths(&target), expected);
@@ -179,7 +189,7 @@ mod tests {
         assert_eq!(content.size, 11);
 
         let all = Selection::default();
-        assert_eq!(graft(&mut target, &[], &source, &all).unwrap(), 10);
+        assert_eq!(graft(&mut target, &[], source, &all).unwrap(), 10);
         assert_eq!(paths(&target).len(), 8);
     }
 }

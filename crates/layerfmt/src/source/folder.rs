@@ -1,7 +1,8 @@
 //! A folder of the host as a source.
 
+use super::ahead::Reading;
 use super::{SourceError, make_way};
-use crate::content::{FileTree, Metadata, NodeId, NodeKind, Origin, Stream, StreamContent};
+use crate::content::{FileTree, Metadata, NodeId, NodeKind, Origin, ReadAhead, Stream, StreamContent};
 use crate::content::{kept_attributes, reparse_tag};
 use cv_disk::Progress;
 use cv_hive::Name;
@@ -12,15 +13,40 @@ use cv_ntfs::write::{self as ntfs, FileId, OpenStream, SecurityId, SourceError a
 use cv_volume::{FolderError, FolderOptions, HostFolder, HostSecurity, HostTree, LeftOut, read_folder};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 #[derive(Debug)]
-struct FolderOrigin(HostFolder);
+struct FolderOrigin {
+    folder: Arc<HostFolder>,
+    ahead: Mutex<Reading>,
+}
+
+impl FolderOrigin {
+    fn new(source: HostFolder, tree: &Tree) -> Self {
+        let mut files = Vec::new();
+        for name in tree.names() {
+            for stream in tree.streams_of_file(name.file) {
+                if let ntfs::StreamContent::Source { size, token } = tree.content(stream) {
+                    files.push((token, size));
+                }
+            }
+        }
+        let folder = Arc::new(source);
+        Self {
+            folder: folder.clone(),
+            ahead: Mutex::new(Reading::begin(folder, files)),
+        }
+    }
+}
 
 impl Origin for FolderOrigin {
     fn open(&self, item: u64) -> Result<OpenStream<'_>, StreamError> {
-        self.0.open_content(item)
+        self.folder.open_content(item)
+    }
+
+    fn read_ahead(&self, item: u64) -> Option<ReadAhead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take(item)
     }
 }
 
@@ -53,7 +79,7 @@ pub fn add_folder(
 fn add_tree(tree: &mut FileTree, at: NodeId, host: HostTree) -> Result<LeftOut, SourceError> {
     let mut taker = Taker {
         source: &host.tree,
-        origin: Arc::new(FolderOrigin(host.source)),
+        origin: Arc::new(FolderOrigin::new(host.source, &host.tree)),
         securities: HashMap::new(),
     };
     *tree.metadata_mut(at) = taker.metadata(Tree::ROOT);

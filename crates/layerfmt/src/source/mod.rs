@@ -1,6 +1,8 @@
 //! Where a layer's files come from: each source adds what it holds to a [`FileTree`], and gives
 //! the streams later, when they are written.
 
+#[cfg(any(target_os = "linux", windows))]
+mod ahead;
 mod archive;
 mod file_at;
 #[cfg(any(target_os = "linux", windows))]

@@ -213,6 +213,7 @@ pub fn write(
         tree_hash_from: Some(BLOCKS_FROM),
         threads: options.threads,
     };
+    tree.take_read_ahead();
     let source = LayerSource::new(tree, late, manifest, options.signer.clone());
     let outcome = ntfs::write(&plan, &source, &volume, &write_options, progress)?;
     let sealed = source.into_sealed();

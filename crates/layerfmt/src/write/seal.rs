@@ -101,6 +101,9 @@ impl<'a> LayerSource<'a> {
 impl Source for LayerSource<'_> {
     fn open(&self, _stream: StreamId, token: u64) -> Result<OpenStream<'_>, SourceError> {
         let given = self.given(token).ok_or("there is no such stream")?;
+        if let Some(bytes) = &given.read {
+            return Ok(OpenStream::Reader(Box::new(&bytes[..])));
+        }
         match given.content {
             StreamContent::Bytes(bytes) => Ok(OpenStream::Reader(Box::new(&bytes[..]))),
             StreamContent::Origin { origin, item } => origin.open(*item),

@@ -35,6 +35,8 @@ pub(super) struct Given<'a> {
     pub content: &'a StreamContent,
     /// Its hashes, where they need not be computed.
     pub known: Option<(Sha256Sum, Vec<ChainingValue>)>,
+    /// Its bytes, where they were read before their turn.
+    pub read: Option<Vec<u8>>,
 }
 
 /// The streams that are made last, in this order; behind them comes the signature.
@@ -283,6 +285,7 @@ impl<'a> VolumeTree<'a> {
                     self.given.push(Given {
                         content: &stream.content,
                         known: known(stream),
+                        read: None,
                     });
                     let content = match data {
                         Some(data) => ntfs::StreamContent::Sparse { size, token, data },
@@ -342,6 +345,18 @@ impl<'a> VolumeTree<'a> {
             self.index.entries.push(entry);
         }
         Ok(())
+    }
+
+    /// Takes what sources have read ahead.
+    pub fn take_read_ahead(&mut self) {
+        for given in self.given.iter_mut().filter(|given| given.known.is_none()) {
+            if let StreamContent::Origin { origin, item } = given.content
+                && let Some(read) = origin.read_ahead(*item)
+            {
+                given.known = Some((read.sha256, Vec::new()));
+                given.read = Some(read.bytes);
+            }
+        }
     }
 
     /// Adds the streams that are made last.

@@ -39,5 +39,6 @@ pub use error::{CaseConflict, NameProblem, PlanError, PopulateError, TreeError};
 pub use options::{CaseConflicts, NameRule, PlanOptions, WriteOptions, default_security};
 pub use plan::{Plan, plan};
 pub use source::{FileFrom, Hashes, NoSource, OpenStream, Sha256Sum, Source, SourceError};
+pub use streams::SMALL_STREAM;
 pub use tree::{Compression, FileId, Metadata, SecurityId, StreamContent, StreamId, Times, Tree, TreeName};
 pub use volume::{Outcome, write};

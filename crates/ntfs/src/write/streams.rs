@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) const PIECE: u64 = 1 << 20;
 /// Streams from this size on are moved by themselves.
 const LARGE: u64 = 256 << 10;
-/// Streams from this size on are hashed side by side with others, wherever they are: too few of them are next to each other to
-/// fill the lanes.
-const SIDE_BY_SIDE: u64 = 64 << 10;
+/// Streams of fewer bytes are moved in the order of their places, whether their hashes are known or not. Others are hashed side
+/// by side, wherever they are: too few of them are next to each other to fill the lanes.
+pub const SMALL_STREAM: u64 = 64 << 10;
 
 /// What moving streams needs to know.
 pub(super) struct Mover<'a> {
@@ -130,7 +130,7 @@ impl<'a> Mover<'a> {
         let core = self.core;
         let is_side_by_side = |number: u32| {
             let stream = &core.tree.streams[number as usize];
-            stream.size >= SIDE_BY_SIDE && core.sparse_runs(stream).is_none() && self.wanted(number).sum
+            stream.size >= SMALL_STREAM && core.sparse_runs(stream).is_none() && self.wanted(number).sum
         };
         let (mut large, others): (Vec<_>, Vec<_>) =
             placed_streams(core).partition(|(number, _)| is_side_by_side(*number));
