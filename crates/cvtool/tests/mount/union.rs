@@ -127,6 +127,7 @@ const OPERATIONS: &[Operation] = operations![
     "read and write" => |at, d, o| open(at, OFlags::RDWR),
     "append" => |at, d, o| open(at, OFlags::WRONLY | OFlags::APPEND),
     "truncate on open" => |at, d, o| open(at, OFlags::WRONLY | OFlags::TRUNC),
+    "truncate on open for reading" => |at, d, o| open(at, OFlags::RDONLY | OFlags::TRUNC),
     "truncate on open for reading and writing" => |at, d, o| open(at, OFlags::RDWR | OFlags::TRUNC),
     "create" => |at, d, o| open(at, OFlags::WRONLY | OFlags::CREATE),
     "create for reading" => |at, d, o| open(at, OFlags::RDONLY | OFlags::CREATE),

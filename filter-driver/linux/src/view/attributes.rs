@@ -20,14 +20,16 @@ use cv_ntfs::File;
 use cv_ntfs::structure::{AttributeType, FileAttributes, Namespace, NtfsTime};
 use cv_overlay::Kind;
 use cv_overlay::plan::Data;
-use cv_volume::kept::{IMPLIED, Kept, NAMES, STREAM_PREFIX, stream_attribute, usual_attributes};
+use cv_volume::kept::{
+    DOS_ATTRIBUTES, IMPLIED, Kept, NAMES, STREAM_PREFIX, attributes_of_wine, dos_attributes, stream_attribute,
+    usual_attributes,
+};
 use cv_winname::wtf8;
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-const DOS_ATTRIBUTES: &[u8] = b"user.DOSATTRIB";
 const CREATION_TIME: &[u8] = b"system.ntfs_crtime";
 const SYSTEM: &[u8] = b"system.";
 
@@ -44,7 +46,7 @@ enum Name<'a> {
 }
 
 fn meaning(name: &[u8]) -> Name<'_> {
-    if name == DOS_ATTRIBUTES {
+    if name == DOS_ATTRIBUTES.as_bytes() {
         return Name::Dos;
     }
     if name == CREATION_TIME {
@@ -72,11 +74,6 @@ fn is_own(name: &[u8]) -> bool {
 
 fn dos_text(attributes: u32) -> Vec<u8> {
     format!("{attributes:#x}").into_bytes()
-}
-
-fn parse_dos_text(value: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(value).ok()?.trim_end_matches('\0');
-    u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 /// Where an inode's attributes are.
@@ -136,7 +133,7 @@ impl View {
         };
         match place {
             Place::Volume { file, .. } => {
-                add(DOS_ATTRIBUTES);
+                add(DOS_ATTRIBUTES.as_bytes());
                 for stream in file.streams() {
                     if let Some(name) = stream_attribute(&stream.name).filter(|_| !stream.name.is_empty()) {
                         add(&name);
@@ -163,7 +160,7 @@ impl View {
             Place::Host { file, .. } => {
                 let mut host = vec![0_u8; LONGEST as usize];
                 let length = rustix::fs::flistxattr(&file, &mut host[..])?;
-                add(DOS_ATTRIBUTES);
+                add(DOS_ATTRIBUTES.as_bytes());
                 add(b"system.ntfs_attrib");
                 add(b"system.ntfs_times");
                 for name in host[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -173,7 +170,7 @@ impl View {
                     });
                     match kept {
                         Some(own) => add(&[SYSTEM, own].concat()),
-                        None if is_own(name) || name == DOS_ATTRIBUTES => {}
+                        None if is_own(name) || name == DOS_ATTRIBUTES.as_bytes() => {}
                         None => add(name),
                     }
                 }
@@ -200,8 +197,8 @@ impl View {
         };
         match meaning(name) {
             Name::Dos => {
-                let attributes = parse_dos_text(value).ok_or(Errno::INVAL)?;
-                set_kept(&file, Kept::Attributes, &attributes.to_le_bytes())
+                let attributes = dos_attributes(value).ok_or(Errno::INVAL)?;
+                set_kept(&file, Kept::Attributes, &attributes.bits().to_le_bytes())
             }
             Name::CreationTime => {
                 let mut times = exact_times(&file)?;
@@ -226,7 +223,11 @@ impl View {
             return Err(Errno::ROFS);
         };
         match meaning(name) {
-            Name::Dos => rustix::fs::fremovexattr(&file, own_name(Kept::Attributes)),
+            Name::Dos | Name::Kept(Kept::Attributes) => {
+                // Either may say what they are.
+                let own = rustix::fs::fremovexattr(&file, own_name(Kept::Attributes));
+                rustix::fs::fremovexattr(&file, DOS_ATTRIBUTES).or(own)
+            }
             Name::Kept(kept) => rustix::fs::fremovexattr(&file, own_name(kept)),
             Name::Stream(_) => rustix::fs::fremovexattr(&file, name),
             Name::CreationTime | Name::Other => Err(Errno::OPNOTSUPP),
@@ -299,9 +300,14 @@ fn exact_times(file: &OwnedFd) -> Result<[u8; 32], Errno> {
 }
 
 fn of_host(file: &OwnedFd, is_directory: bool, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let attributes = || match host_value(file, own_name(Kept::Attributes).as_bytes()).as_deref() {
-        Ok([a, b, c, d]) => u32::from_le_bytes([*a, *b, *c, *d]),
-        _ => usual_attributes(is_directory).bits(),
+    let attributes = || {
+        let own = host_value(file, own_name(Kept::Attributes).as_bytes());
+        if let Ok([a, b, c, d]) = own.as_deref() {
+            return u32::from_le_bytes([*a, *b, *c, *d]);
+        }
+        let of_wine = host_value(file, DOS_ATTRIBUTES.as_bytes());
+        let of_wine = of_wine.map_or_else(|_| FileAttributes::empty(), |value| attributes_of_wine(&value));
+        (usual_attributes(is_directory) | of_wine).bits()
     };
     let directory = if is_directory {
         FileAttributes::DIRECTORY.bits()
@@ -385,10 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attributes_are_read_as_wine_writes_them() {
-        assert_eq!(parse_dos_text(b"0x22"), Some(0x22));
-        assert_eq!(parse_dos_text(b"0x6\0"), Some(6));
-        assert_eq!(parse_dos_text(b"22"), None);
+    fn attributes_are_written_as_wine_does() {
         assert_eq!(dos_text(0x21), b"0x21");
     }
 

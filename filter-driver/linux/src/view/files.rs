@@ -49,6 +49,17 @@ pub enum Passthrough {
     Never,
 }
 
+/// What the kernel sets in the flags of a file that it opens to run it (`__FMODE_EXEC` of `linux/fs.h`).
+const EXEC: OFlags = OFlags::from_bits_retain(0x20);
+
+/// Who opened a file.
+#[derive(Debug)]
+struct Opener {
+    pid: u32,
+    /// To run it.
+    runs: bool,
+}
+
 /// An inode that is open.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -58,7 +69,7 @@ pub struct OpenFile {
     /// The member that the bytes come from.
     member: Mutex<LayerId>,
     /// Who opened it, by handle.
-    holders: Mutex<HashMap<u64, u32>>,
+    holders: Mutex<HashMap<u64, Opener>>,
     /// The registry file that it is.
     pub(super) hive: Option<Arc<ServedHive>>,
     /// How the kernel reads it. All who have it open read it the same way.
@@ -211,6 +222,11 @@ impl OpenFile {
         Ok(attr)
     }
 
+    /// Whether a program runs from it.
+    fn runs(&self) -> bool {
+        lock(&self.holders).values().any(|opener| opener.runs)
+    }
+
     /// Takes the bytes from elsewhere from now on.
     pub(super) fn replace(&self, source: Source, member: LayerId) {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
@@ -237,12 +253,13 @@ impl Files {
     }
 
     /// Gives somebody a handle of an open file.
-    pub(super) fn add(&self, file: &Arc<OpenFile>, pid: u32) -> u64 {
+    pub(super) fn add(&self, file: &Arc<OpenFile>, pid: u32, flags: OFlags) -> u64 {
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed) + 1;
         let mut by_number = lock(&self.by_number);
         // Whoever had it open may have closed it in this moment.
         by_number.entry(file.number).or_insert_with(|| file.clone());
-        lock(&file.holders).insert(handle, pid);
+        let runs = flags.contains(EXEC);
+        lock(&file.holders).insert(handle, Opener { pid, runs });
         drop(by_number);
         let mut handles = self.by_handle.write().unwrap_or_else(PoisonError::into_inner);
         handles.insert(handle, file.clone());
@@ -278,7 +295,10 @@ impl Files {
         let files = lock(&self.by_number);
         let held = files.values().filter(|file| *lock(&file.member) == member);
         held.map(|file| {
-            let mut pids: Vec<u32> = lock(&file.holders).values().map(|pid| process_of(*pid)).collect();
+            let mut pids: Vec<u32> = lock(&file.holders)
+                .values()
+                .map(|opener| process_of(opener.pid))
+                .collect();
             pids.sort_unstable();
             pids.dedup();
             (file.number, pids)
@@ -330,10 +350,9 @@ impl View {
     /// Opens a file for a program.
     pub fn open(&self, number: u64, flags: OFlags, pid: u32) -> Result<(u64, Arc<OpenFile>), Errno> {
         let truncates = flags.contains(OFlags::TRUNC);
-        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
-        if truncates && !writes {
-            // The kernel would have it truncated before looking whether a program runs from it. POSIX leaves open what
-            // this does, so it is refused as if one did.
+        let writes = truncates || flags & OFlags::RWMODE != OFlags::RDONLY;
+        if truncates && self.files.of(number).is_some_and(|file| file.runs()) {
+            // Of who writes, the kernel found that out before it asked; of who only truncates, it would look afterwards.
             return Err(Errno::TXTBSY);
         }
         if let Some(opened) = self.open_hive(number, flags, pid)? {
@@ -353,7 +372,7 @@ impl View {
                 file.with_writable(|host| host.set_len(0).map_err(|error| errno(&error)))?;
             }
         }
-        Ok((self.files.add(&file, pid), file))
+        Ok((self.files.add(&file, pid, flags), file))
     }
 
     /// The open file of an inode, opened if it is not.

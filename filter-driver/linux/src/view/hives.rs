@@ -246,7 +246,7 @@ impl View {
         pid: u32,
     ) -> Result<Option<(u64, Arc<OpenFile>)>, Errno> {
         let truncates = flags.contains(OFlags::TRUNC);
-        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
+        let writes = truncates || flags & OFlags::RWMODE != OFlags::RDONLY;
         if !self.may_be_registry(number) {
             return Ok(None);
         }
@@ -284,7 +284,7 @@ impl View {
                 }
             }
         };
-        Ok(Some((self.files.add(&file, pid), file)))
+        Ok(Some((self.files.add(&file, pid, flags), file)))
     }
 
     /// What a program reads that opens the file now.

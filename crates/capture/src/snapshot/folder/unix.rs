@@ -5,6 +5,7 @@ use crate::snapshot::files::{Entry, EntryId, EntryKind, FilesBuilder};
 use crate::snapshot::machine::{Problem, SnapshotError};
 use crate::snapshot::registry;
 use cv_ntfs::structure::{FileAttributes, NtfsTime};
+use cv_volume::kept::{DOS_ATTRIBUTES, attributes_of_wine};
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
@@ -115,7 +116,7 @@ impl Walk {
             entry.attributes = FileAttributes::READONLY.bits();
         }
         if self.is_prefix && kind == EntryKind::File {
-            entry.attributes |= kept_attributes(&host.path());
+            entry.attributes |= of_wine(&host.path()).bits();
         }
         if kind == EntryKind::Link {
             match fs::read_link(host.path()) {
@@ -134,20 +135,14 @@ impl Walk {
     }
 }
 
-/// The attributes that Wine, like Samba, keeps of a file in an extended attribute of the host.
-fn kept_attributes(path: &Path) -> u32 {
-    let mut value = [0; 16];
-    let kept = FileAttributes::HIDDEN | FileAttributes::SYSTEM;
-    let Ok(length) = rustix::fs::lgetxattr(path, "user.DOSATTRIB", &mut value[..]) else {
-        return 0;
-    };
-    // A number as C writes it; Samba may have put a structure behind it.
-    let text = value[..length].split(|byte| *byte == 0).next().unwrap_or_default();
-    let digits = text
-        .strip_prefix(b"0x")
-        .and_then(|digits| std::str::from_utf8(digits).ok());
-    let bits = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    bits.unwrap_or_default() & kept.bits()
+/// The attributes that Wine keeps of a file.
+fn of_wine(path: &Path) -> FileAttributes {
+    let mut value = [0; 64];
+    let length = rustix::fs::lgetxattr(path, DOS_ATTRIBUTES, &mut value[..]);
+    length.map_or_else(
+        |_| FileAttributes::empty(),
+        |length| attributes_of_wine(&value[..length]),
+    )
 }
 
 fn ticks(time: SystemTime) -> u64 {

@@ -1,7 +1,7 @@
 //! What a file of the host brings along in extended attributes: streams, and what an ntfs-3g mount or an extraction keeps
 //! there by the names in [`kept`](crate::kept).
 
-use crate::kept::{Kept, NAMES, STREAM_PREFIX};
+use crate::kept::{DOS_ATTRIBUTES, Kept, NAMES, STREAM_PREFIX, attributes_of_wine};
 use cv_ntfs::structure::extended_attribute::ExtendedAttribute;
 use cv_ntfs::structure::object_id::ObjectId;
 use cv_ntfs::structure::{FileAttributes, NtfsTime};
@@ -16,6 +16,8 @@ const LONGEST: usize = 64 << 10;
 pub struct Brought {
     /// File attributes.
     pub attributes: Option<FileAttributes>,
+    /// Attributes that Wine keeps.
+    pub of_wine: FileAttributes,
     /// All four times.
     pub times: Option<Times>,
     /// A security descriptor.
@@ -64,6 +66,10 @@ impl Reader {
                 continue;
             };
             let Some(value) = self.value(path, name)? else { continue };
+            if name == DOS_ATTRIBUTES.as_bytes() {
+                brought.of_wine = attributes_of_wine(&value);
+                continue;
+            }
             match NAMES.iter().find(|(known, _)| known.as_bytes() == rest) {
                 Some((known, kept)) => brought.take(*kept, known, value)?,
                 None => brought.streams.push((rest.to_vec(), value)),
@@ -127,5 +133,29 @@ impl Brought {
             Kept::ShortName => self.short_name = Some(value),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wine_keeps_is_no_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"").unwrap();
+        let set = |name: &str, value: &[u8]| {
+            rustix::fs::setxattr(&path, name, value, rustix::fs::XattrFlags::empty()).is_ok()
+        };
+        if !set(DOS_ATTRIBUTES, b"0x16") {
+            // A file system without them.
+            return;
+        }
+        assert!(set("user.stream", b"bytes"));
+        let path = path.as_os_str().as_encoded_bytes();
+        let brought = Reader::new(path).read(path).unwrap();
+        assert_eq!(brought.of_wine, FileAttributes::HIDDEN | FileAttributes::SYSTEM);
+        assert_eq!(brought.streams, [(b"stream".to_vec(), b"bytes".to_vec())]);
     }
 }

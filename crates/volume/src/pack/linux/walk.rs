@@ -408,9 +408,10 @@ impl Walk<'_> {
 
     fn metadata(&mut self, stat: &Statx, brought: &Brought, name: &[u8]) -> Metadata {
         let is_directory = file_type(stat) == FileType::Directory;
-        let mut attributes = brought
-            .attributes
-            .map_or_else(|| usual_attributes(is_directory), |kept| kept - IMPLIED);
+        let mut attributes = brought.attributes.map_or_else(
+            || usual_attributes(is_directory) | brought.of_wine,
+            |kept| kept - IMPLIED,
+        );
         if self.options.hide_dot_files && name.first() == Some(&b'.') && name != b"." {
             attributes |= FileAttributes::HIDDEN;
         }
