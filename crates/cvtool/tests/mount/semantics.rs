@@ -166,6 +166,37 @@ fn links_times_sizes_and_attributes_are_kept() {
 }
 
 #[test]
+fn attributes_that_wine_left_in_folders_count() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    let flags = rustix::fs::XattrFlags::empty();
+    for name in ["base/lower", "writable/upper"] {
+        lab.put(name, b"content");
+        rustix::fs::setxattr(lab.path(name), "user.DOSATTRIB", b"0x7", flags).unwrap();
+    }
+    lab.mount(&["--base", "base", "--writable", "writable"]);
+    for name in ["lower", "upper"] {
+        let file = lab.mnt().join(name);
+        let shown = || {
+            let mut value = [0_u8; 16];
+            let length = rustix::fs::getxattr(&file, "user.DOSATTRIB", &mut value[..]).unwrap();
+            String::from_utf8(value[..length].to_vec()).unwrap()
+        };
+        // Whether it may be written, the permissions say.
+        assert_eq!(shown(), "0x26", "{name}");
+        OpenOptions::new().append(true).open(&file).unwrap();
+        assert_eq!(shown(), "0x26", "{name}");
+        rustix::fs::setxattr(&file, "user.DOSATTRIB", b"0x21", flags).unwrap();
+        assert_eq!(shown(), "0x21", "{name}");
+        rustix::fs::removexattr(&file, "user.DOSATTRIB").unwrap();
+        assert_eq!(shown(), "0x20", "{name}");
+    }
+    lab.unmount();
+}
+
+#[test]
 fn names_of_one_file_stay_together() {
     if !can_mount() {
         return;
@@ -240,6 +271,58 @@ fn what_goes_under_another_spelling_is_gone() {
     .unwrap();
     assert_eq!(fs::read(mnt.join("DIR")).unwrap(), b"Moved");
     eventually(|| mnt.join("other").is_dir() && mnt.join("Dir").is_file());
+    lab.unmount();
+}
+
+#[test]
+fn a_name_made_again_in_another_spelling_stays() {
+    if !can_mount() {
+        return;
+    }
+    let mut lab = Lab::new();
+    for path in ["base/file", "base/dir/in", "base/moved", "base/over"] {
+        lab.put(path, b"old");
+    }
+    let arguments = ["--base", "base", "--writable", "writable"];
+    lab.mount(&arguments);
+    let mnt = lab.mnt();
+    let at = |path: &str| mnt.join(path);
+    fs::remove_file(at("file")).unwrap();
+    fs::write(at("FILE"), "second").unwrap();
+    fs::remove_file(at("FILE")).unwrap();
+    fs::write(at("file"), "third").unwrap();
+
+    fs::remove_dir_all(at("dir")).unwrap();
+    fs::create_dir(at("DIR")).unwrap();
+    fs::remove_dir(at("DIR")).unwrap();
+    fs::create_dir(at("tmp")).unwrap();
+    fs::write(at("tmp/kept"), "fourth").unwrap();
+    fs::rename(at("tmp"), at("Dir")).unwrap();
+
+    fs::rename(at("moved"), at("away")).unwrap();
+    fs::create_dir(at("MOVED")).unwrap();
+    fs::write(at("new"), "fifth").unwrap();
+    fs::rename(at("new"), at("OVER")).unwrap();
+    let expected = ["Dir", "MOVED", "OVER", "away", "file"];
+    for _ in 0..2 {
+        assert_eq!(names(at("")), expected);
+        assert_eq!(names(at("dir")), ["kept"]);
+        assert_eq!(fs::read(at("FILE")).unwrap(), b"third");
+        assert_eq!(fs::read(at("over")).unwrap(), b"fifth");
+        lab.unmount();
+        lab.mount(&arguments);
+    }
+    lab.unmount();
+
+    // A folder in which they stand beside each other: what is there counts, not the whiteout.
+    lab.put("writable/Again", b"there");
+    for whiteout in ["AGAIN", "again"] {
+        let path = lab.path("writable").join(whiteout);
+        let device = rustix::fs::FileType::CharacterDevice;
+        rustix::fs::mknodat(rustix::fs::CWD, path, device, Mode::empty(), 0).unwrap();
+    }
+    lab.mount(&arguments);
+    assert_eq!(fs::read(lab.mnt().join("again")).unwrap(), b"there");
     lab.unmount();
 }
 

@@ -39,7 +39,8 @@ pub struct FolderEntry {
     /// The path on the host from the root of the folder; empty for that itself.
     pub path: Box<[u8]>,
     pub(super) name: Box<[u16]>,
-    pub(super) kind: Kind,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// Directories as they were listed last, by their paths.
@@ -235,8 +236,14 @@ impl FolderMember {
             };
             entries.push((name.into(), kind));
         }
-        // Of names that differ in case alone the first by its units is shown, always the same one.
-        entries.sort_by(|(left, _), (right, _)| self.names.compare(left, right).then_with(|| left.cmp(right)));
+        // Of names that differ in case alone the first by its units is shown, always the same one; but what is there counts
+        // for more than a whiteout, which hides what lies below.
+        entries.sort_by(|(left, left_kind), (right, right_kind)| {
+            let is_whiteout = |kind: &Kind| *kind == Kind::Whiteout;
+            let by_name = self.names.compare(left, right);
+            let by_kind = || is_whiteout(left_kind).cmp(&is_whiteout(right_kind));
+            by_name.then_with(by_kind).then_with(|| left.cmp(right))
+        });
         entries.dedup_by(|(later, _), (earlier, _)| self.names.equal(later, earlier));
         Ok(Listing { stamp, entries })
     }
@@ -281,6 +288,23 @@ impl FolderMember {
             }
         }
         Ok(entries)
+    }
+
+    /// What the last name of a path leads to, where that has another spelling.
+    pub fn other_spelling(&self, path: &[u8]) -> Result<Option<FolderEntry>, Errno> {
+        let (directory, last) = split(path);
+        let Ok(name) = wtf8::decode(last) else {
+            return Ok(None);
+        };
+        self.with_listing(directory, |listing| {
+            let index = listing.find(&name, &self.names).ok()?;
+            let (spelled, kind) = &listing.entries[index];
+            (**spelled != *name).then(|| FolderEntry {
+                path: joined(directory, spelled),
+                name: spelled.clone(),
+                kind: *kind,
+            })
+        })
     }
 
     /// Notes that a name in a directory is there now, as `kind`, or gone.

@@ -18,9 +18,13 @@ use std::collections::{HashMap, hash_map};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The folder in which copies are built, below the project's own.
 pub(crate) const WORK: &str = "work";
+
+/// How long another mount may take to let go of the folder.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The extended attributes that are the project's own begin so.
 pub const OWN_ATTRIBUTES: &str = "user.cvlayer.";
@@ -100,6 +104,17 @@ pub fn refused(error: &PlanError<MemberError>) -> Errno {
     }
 }
 
+/// Locks the work folder. `umount` does not wait until the mount has let go of it, so this does, for a while.
+fn lock(work: &OwnedFd) -> Result<(), Errno> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match rustix::fs::flock(work, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+            locked => return locked,
+        }
+    }
+}
+
 impl Upper {
     /// Takes a writable folder into use: its host must be able to do what is needed, nobody else may have it mounted, and
     /// what a killed mount left half-built goes.
@@ -114,7 +129,7 @@ impl Upper {
             make_directory(root, PREFIX_DIRECTORY)?;
         }
         let work = rustix::fs::openat(&own, WORK, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::fs::flock(&work, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        lock(&work)?;
         empty(&work)?;
         let upper = Self {
             work,
@@ -299,16 +314,31 @@ impl Upper {
         Ok((self.folder()?.open_directory(directory)?, name.to_vec()))
     }
 
+    /// The directory of a path, open, and the last name, which whatever is there has in this spelling from now on: two
+    /// spellings of one name must not stand beside each other.
+    fn place(&self, path: &NamePath) -> Result<(OwnedFd, Vec<u8>), Errno> {
+        let (directory, name) = self.parent(path)?;
+        let folder = self.folder()?;
+        let host_path = folder.host_path(path);
+        if let Some(other) = folder.other_spelling(&host_path)? {
+            let (_, spelled) = split(&other.path);
+            rustix::fs::renameat(&directory, spelled, &directory, &*name)?;
+            folder.forget_below(&other.path);
+            folder.note(&host_path, Some(other.kind));
+        }
+        Ok((directory, name))
+    }
+
     /// Renames what was built to its place, over a file or whiteout that is there.
     fn put(&self, temporary: &str, path: &NamePath, kind: Kind) -> Result<(), Errno> {
-        let (directory, name) = self.parent(path)?;
+        let (directory, name) = self.place(path)?;
         rustix::fs::renameat(&self.work, temporary, &directory, &*name)?;
         self.noted(path, Some(kind))
     }
 
     /// Puts what was built in the place of what is there, which goes.
     fn exchange(&self, temporary: &str, path: &NamePath, kind: Kind) -> Result<(), Errno> {
-        let (directory, name) = self.parent(path)?;
+        let (directory, name) = self.place(path)?;
         rustix::fs::renameat_with(&self.work, temporary, &directory, &*name, RenameFlags::EXCHANGE)?;
         self.folder()?.forget_below(&self.host_path(path)?);
         self.noted(path, Some(kind))
@@ -338,7 +368,7 @@ impl Upper {
         let (member, entry) = source;
         let copied = self.copy_directory(&temporary, member, entry, origin);
         let placed = copied.and_then(|()| {
-            let (directory, name) = self.parent(path)?;
+            let (directory, name) = self.place(path)?;
             match rustix::fs::renameat_with(&self.work, &*temporary, &directory, &*name, RenameFlags::NOREPLACE) {
                 Ok(()) => self.noted(path, Some(Kind::Directory)),
                 Err(Errno::EXIST) => {
@@ -423,7 +453,7 @@ impl Upper {
         let (source, source_name) = self.parent(from)?;
         let kind = Self::kind_at(&source, &source_name)?;
         if over.is_none() {
-            let (directory, name) = self.parent(to)?;
+            let (directory, name) = self.place(to)?;
             rustix::fs::linkat(&source, &*source_name, &directory, &*name, AtFlags::empty())?;
             return self.noted(to, Some(kind));
         }
@@ -452,7 +482,14 @@ impl Upper {
 
     fn rename(&self, from: &NamePath, to: &NamePath, leave_whiteout: bool, over: Option<Kind>) -> Result<(), Errno> {
         let (source, source_name) = self.parent(from)?;
-        let (target, target_name) = self.parent(to)?;
+        let (old, new) = (self.host_path(from)?, self.host_path(to)?);
+        let other = self.folder()?.other_spelling(&new)?;
+        let is_new_spelling = other.is_some_and(|other| *other.path == *old);
+        let (target, target_name) = if is_new_spelling {
+            self.parent(to)?
+        } else {
+            self.place(to)?
+        };
         let kind = Self::kind_at(&source, &source_name)?;
         if kind.is_directory() && over == Some(Kind::Whiteout) {
             // The whiteout lands where the directory was; where none is wanted there it hides nothing and can go after.
