@@ -22,7 +22,7 @@ pub struct RawFile {
 }
 
 /// A file that is written early goes to the device in steps of this many bytes.
-const EARLY_STEP: u64 = 32 << 20;
+const EARLY_STEP: u64 = 8 << 20;
 
 impl RawFile {
     /// Opens the file at `path` for reading.
