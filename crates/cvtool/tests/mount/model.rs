@@ -219,7 +219,8 @@ fn tree(root: &Path) -> io::Result<Tree> {
                 gather(root, &path, tree)?;
                 ('d', Vec::new(), 0, attribute)
             } else if facts.is_symlink() {
-                let target = fs::read_link(&host)?.into_os_string();
+                // What comes out of an image leads to names in their own spelling.
+                let target = fs::read_link(&host)?.into_os_string().to_ascii_lowercase();
                 ('l', target.into_encoded_bytes(), facts.nlink(), attribute)
             } else if facts.file_type().is_char_device() {
                 ('w', Vec::new(), 0, None)
@@ -320,6 +321,24 @@ fn the_mount_does_what_a_plain_folder_does() {
             prop_assert_eq!(tree(&lab.path("base")).unwrap(), before);
             // Whiteouts included, no name stands there twice.
             tree(&lab.path("writable")).unwrap();
+            lab.unmount();
+            // In an image and out of it, the writable folder still makes the same of base and layer.
+            lab.done(&["writable", "pack", "writable", "-o", "writable.img"]);
+            lab.done(&["writable", "unpack", "writable.img", "again"]);
+            arguments[3] = "again";
+            lab.mount(&arguments);
+            prop_assert_eq!(&tree(&lab.mnt()).unwrap(), &expected);
+            let checked = [
+                "writable",
+                "check",
+                "again",
+                "--base",
+                "base",
+                "--layer",
+                layer.to_str().unwrap(),
+            ];
+            lab.unmount();
+            lab.done(&checked);
             Ok(())
         })
         .unwrap();

@@ -572,14 +572,25 @@ fn directory_origin(
 ) -> Option<Origin> {
     let place = stack.resolve(path).ok()?.found()?;
     let lowest = place.merged().last()?;
-    let file = match (&*stack.members().get(lowest.position)?.layer, &lowest.entry) {
-        (Member::Folder(folder), Entry::Folder(entry)) => folder.stat(&entry.path).ok()?.st_ino,
-        (_, entry) => entry.as_ntfs()?.reference.record(),
-    };
+    let member = &stack.members().get(lowest.position)?.layer;
     Some(Origin {
         member: origin(lowest.position)?,
-        file,
+        file: file_number(member, &lowest.entry)?,
     })
+}
+
+/// What a member knows a file by: the host's inode or the record.
+fn file_number(member: &Member, entry: &Entry) -> Option<u64> {
+    match (member, entry) {
+        (Member::Folder(folder), Entry::Folder(entry)) => Some(folder.stat(&entry.path).ok()?.st_ino),
+        (_, entry) => Some(entry.as_ntfs()?.reference.record()),
+    }
+}
+
+/// The number of the file that a member has at a path.
+pub fn file_number_at(stack: &Stack<Arc<Member>>, position: usize, path: &NamePath) -> Option<u64> {
+    let (member, entry) = source(stack, position, path).ok()?;
+    file_number(&member, &entry)
 }
 
 /// What a member has at a path.

@@ -1,11 +1,12 @@
 //! What in a writable folder does not go with the base and the layers it is used over: copies that shadow another
-//! file than they were made of, as after an update of a layer, copies of a layer that is gone, whiteouts that hide nothing, areas of layers that are gone.
+//! file than they were made of, as after an update of a layer, copies of a layer that is gone, whiteouts that hide nothing,
+//! areas of layers that are gone. A copy that was moved over another file hides that on purpose.
 
 use crate::areas;
 use crate::facts::Owner;
 use crate::member::{Entry, FolderMember, Member, MemberError, OWN_DIRECTORY};
 use crate::sources::{Allowed, Base, LayerOptions, SourceError, open_folder, open_layer};
-use crate::upper::{Origin, Upper};
+use crate::upper::{Origin, Upper, file_number_at};
 use cv_overlay::{Attachment, Kind, Layer, LayerId, NamePath, Role, Stack};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -139,6 +140,15 @@ struct Checker {
 }
 
 impl Checker {
+    /// By what a member is known. Ids count from 1 in that order.
+    fn known_as(&self, id: LayerId) -> Option<&([u8; 16], PathBuf)> {
+        self.known.get((id.0 as usize).wrapping_sub(1))
+    }
+
+    fn is_member(&self, id: LayerId, uuid: [u8; 16]) -> bool {
+        self.known_as(id).is_some_and(|(known, _)| *known == uuid)
+    }
+
     /// Looks at all that a writable folder holds; `None` is an error by too many findings.
     fn walk(&self, writable: &Member, findings: &mut Vec<Finding>) -> Result<(), Option<CheckError>> {
         let Some(folder) = writable.folder() else {
@@ -149,13 +159,19 @@ impl Checker {
             move |source| Some(CheckError::Read { path, source })
         };
         let root = writable.root().map_err(read(&NamePath::root()))?;
-        let mut waiting: Vec<(Entry, NamePath)> = root.into_iter().map(|root| (root, NamePath::root())).collect();
-        while let Some((directory, path)) = waiting.pop() {
+        // Each with whether what lies below the writable folder shows in it.
+        let mut waiting: Vec<_> = root.into_iter().map(|root| (root, NamePath::root(), true)).collect();
+        while let Some((directory, path, shows_more)) = waiting.pop() {
+            let shows_more = shows_more && writable.kind(&directory) != Kind::OpaqueDirectory;
             for entry in writable.list(&directory).map_err(read(&path))? {
                 let entry = entry.map_err(read(&path))?;
                 let path = path.joined(writable.name(&entry));
                 if writable.kind(&entry).is_directory() {
-                    waiting.push((entry, path));
+                    waiting.push((entry, path, shows_more));
+                    continue;
+                }
+                if writable.kind(&entry) == Kind::Whiteout && !shows_more {
+                    // It came along when the directory moved, and cannot have had anything to hide since.
                     continue;
                 }
                 let problem = self
@@ -197,16 +213,22 @@ impl Checker {
                 let Some(origin) = Origin::of(&file) else {
                     return Ok(None);
                 };
-                let is_known = self.known.iter().any(|(uuid, _)| *uuid == origin.member);
+                let members = self.stack.members();
+                let made_of = members
+                    .iter()
+                    .position(|member| self.is_member(member.id, origin.member));
                 let Some(place) = below()? else {
-                    return Ok((!is_known).then_some(Problem::OriginGone));
+                    return Ok(made_of.is_none().then_some(Problem::OriginGone));
                 };
-                let shown = self.stack.members().get(place.winner().position);
-                // Ids count from 1 in the order in which they are known.
-                let shown = shown.and_then(|member| self.known.get((member.id.0 as usize).wrapping_sub(1)));
-                Ok(shown
-                    .filter(|(uuid, _)| *uuid != origin.member)
-                    .map(|(_, source)| Problem::Shadows(source.clone())))
+                // A copy that somebody moved here is not of what it hides, and is to hide it.
+                let was_moved = made_of.is_some_and(|position| {
+                    let copied = file_number_at(&self.stack, position, path);
+                    copied != Some(origin.file)
+                });
+                let shown = members.get(place.winner().position);
+                let shown = shown.filter(|member| !was_moved && !self.is_member(member.id, origin.member));
+                let shown = shown.and_then(|member| self.known_as(member.id));
+                Ok(shown.map(|(_, source)| Problem::Shadows(source.clone())))
             }
             _ => Ok(None),
         }
