@@ -162,6 +162,7 @@ impl<const LANES: usize> pulp::WithSimd for Rounds<'_, LANES> {
 }
 
 /// Where the words a to h are after some rounds.
+#[cfg(target_arch = "x86_64")]
 const fn names(rounds: usize) -> [usize; 8] {
     let mut names = [0; 8];
     let mut name = 0;
@@ -190,7 +191,8 @@ fn rounds<S: Simd, const LANES: usize>(v: S, states: &mut States<LANES>, schedul
         each_of_sixteen!(T => {
             // Names change places instead of values.
             const NAMES: [usize; 8] = names(T);
-            let [a, b, c, e, f, g] = [state[NAMES[0]], state[NAMES[1]], state[NAMES[2]], state[NAMES[4]], state[NAMES[5]], state[NAMES[6]]];
+            let [a, b, c] = [state[NAMES[0]], state[NAMES[1]], state[NAMES[2]]];
+            let [e, f, g] = [state[NAMES[4]], state[NAMES[5]], state[NAMES[6]]];
             let [d, h] = [NAMES[3], NAMES[7]];
             if group > 0 {
                 w[T] = words.scheduled(&w, T + 16);

@@ -32,6 +32,9 @@ impl Reading {
     /// Reads those of `files`, each given by its token and size, that are small.
     pub fn begin(folder: Arc<HostFolder>, mut files: Vec<(u64, u64)>) -> Self {
         files.retain(|(_, size)| (1..SMALL_STREAM).contains(size));
+        // As they were listed, and those with several names once.
+        files.sort_unstable();
+        files.dedup();
         let is_over = Arc::new(AtomicBool::new(false));
         let mut thread = None;
         if !files.is_empty() && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {

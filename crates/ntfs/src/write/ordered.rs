@@ -61,16 +61,7 @@ impl Output {
 
     /// Memory that has something in it.
     fn room(&mut self, length: usize) -> Vec<u8> {
-        // Memory of another length would have to be filled where it is too short, now or the next time.
-        let fitting = self.spare.iter().position(|bytes| bytes.len() == length);
-        if let Some(place) = fitting {
-            return self.spare.swap_remove(place);
-        }
-        let mut bytes = if self.spare.len() > cv_sha256::LANES {
-            self.spare.swap_remove(0)
-        } else {
-            Vec::new()
-        };
+        let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.resize(length, 0);
         bytes
     }
